@@ -6,6 +6,7 @@ use std::time::Duration;
 use dunlin_admission::Admission;
 use dunlin_consensus::Consensus;
 use dunlin_gossip::{Fact, Gossip, NodeFact};
+use dunlin_state::Format;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -63,7 +64,7 @@ impl Facts {
             cluster_address: self.cluster_address.clone(),
             api_address: self.api_address.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            format: dunlin_state::FORMAT,
+            format: Format::NEWEST.0,
             ready: revision > 0 && !draining,
             draining,
             config_revision: revision,

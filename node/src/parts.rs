@@ -20,6 +20,7 @@ use dunlin_proxy::{Front, OnStale, Proxy, Published};
 use dunlin_records::Records;
 use dunlin_rpc::{Inbox, Incoming, PassedOn, Rpc};
 use dunlin_seal::Sealer;
+use dunlin_state::Format;
 use dunlin_store::{Parts, Store};
 use dunlin_tokens::Tokenizer;
 use dunlin_types::{Clock, Epoch, NodeId, Secrets};
@@ -110,6 +111,7 @@ impl ClusterPart {
             advertise: advertise.clone(),
             seeds,
             bootstrap_expect,
+            format: Format::NEWEST,
             tasks: tasks.tracker,
             stop: tasks.stop,
         };

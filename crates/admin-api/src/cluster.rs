@@ -23,6 +23,9 @@ pub struct ClusterStatus {
     pub applied: u64,
     /// The config revision its state holds; 0 before the first.
     pub config_revision: u64,
+    /// The format of the replicated log.
+    #[serde(default)]
+    pub log_format: LogFormat,
     /// All members, by id.
     pub members: Vec<MemberStatus>,
     /// Nodes that were removed for good, by id; the last 1,000.
@@ -43,6 +46,19 @@ pub struct NoMajority {
     /// For how long it still serves clients by what it knows, in s; 0: it refuses them. None: as long
     /// as it has to, as nothing can be decided without it, or as it was told to.
     pub serves_for_s: Option<u64>,
+}
+
+/// Which format the replicated log has: what only newer ones have waits until it is raised.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogFormat {
+    /// The one in force; 0 from a node of an older version.
+    pub format: u32,
+    /// The newest that the answering node knows.
+    pub newest: u32,
+    /// Whether it is raised only when somebody says so.
+    pub held: bool,
+    /// Members of which it is not known that they know the newest.
+    pub waits_for: Vec<NodeId>,
 }
 
 /// How far a change of the cluster secret has come, as the answering node sees it.

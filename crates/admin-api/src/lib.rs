@@ -12,7 +12,8 @@ mod key;
 
 pub use audit::{AuditEntry, AuditPage, AuditProof};
 pub use cluster::{
-    BackendStatus, ClusterStatus, MemberRole, MemberStatus, NoMajority, RemovedMember, SecretStatus,
+    BackendStatus, ClusterStatus, LogFormat, MemberRole, MemberStatus, NoMajority, RemovedMember,
+    SecretStatus,
 };
 pub use fields::{Field, Of, REGIONS, Shape, THROUGHPUTS, idle_fields, why_refused};
 pub use import::{Former, Import, ImportKind, ImportRow, Imported, ImportedRow, MAX_IMPORT_ROWS};

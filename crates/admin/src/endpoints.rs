@@ -29,6 +29,7 @@ mod bulk_update_team_keys;
 mod bulk_update_users;
 mod cache;
 mod check_health;
+mod cluster_format;
 mod cluster_status;
 mod config_field;
 mod config_revisions;
@@ -122,6 +123,7 @@ static ALL: &[fn(Routes) -> Routes] = &[
     bulk_update_users::add,
     cache::add,
     check_health::add,
+    cluster_format::add,
     cluster_status::add,
     config_field::add,
     config_revisions::add,

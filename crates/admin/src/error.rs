@@ -4,7 +4,7 @@
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use dunlin_config::EditProblem;
-use dunlin_consensus::ProposeError;
+use dunlin_consensus::{NeedsFormat, ProposeError};
 use dunlin_llm::credentials::CredentialError;
 use dunlin_llm::openai::ErrorBody;
 use dunlin_records::Busy;
@@ -226,6 +226,11 @@ impl Error {
             ProposeError::NoQuorum(_) | ProposeError::NotFormed => of(503, "no_quorum", None),
             ProposeError::Unknown { .. } => of(504, "outcome_unknown", None),
             ProposeError::TooLarge { .. } => of(413, "invalid_request_error", None),
+            // What is about to change by itself is worth another try; the rest an operator decides.
+            ProposeError::NeedsFormat(NeedsFormat { status, .. }) => {
+                let decided = status.held || !status.waits_for.is_empty();
+                of(if decided { 409 } else { 503 }, "log_format", None)
+            }
             ProposeError::Stopping => of(503, "service_unavailable", None),
         }
     }

@@ -1,7 +1,7 @@
 //! `dunlin cluster`: the members of the cluster.
 
 use clap::{Args, Subcommand};
-use dunlin_admin_api::{ClusterStatus, RemovedMember};
+use dunlin_admin_api::{ClusterStatus, LogFormat, RemovedMember};
 use dunlin_types::NodeId;
 use serde::Deserialize;
 use serde_json::json;
@@ -30,6 +30,9 @@ pub enum ClusterCommand {
     Status(Target),
     /// Remove a node for good; it is refused if it comes back.
     Remove(With<RemoveArgs>),
+    /// Show the replicated log's format, hold it back, or have it raised: when all nodes run a newer
+    /// version it is raised by itself, and from then on no older version can join or come back.
+    Format(With<FormatArgs>),
     /// Free the budget money that a removed node was granted and has not settled.
     Reclaim(With<ReclaimArgs>),
 }
@@ -48,6 +51,17 @@ pub struct RemoveArgs {
     /// Do not ask for confirmation.
     #[arg(short, long)]
     yes: bool,
+}
+
+#[derive(Args, Debug)]
+#[group(multiple = false)]
+pub struct FormatArgs {
+    /// Do not raise it until somebody says so: you can still go back to the older version.
+    #[arg(long)]
+    hold: bool,
+    /// Raise it as soon as all members know a newer one, now and in the future.
+    #[arg(long)]
+    raise: bool,
 }
 
 #[derive(Args, Debug)]
@@ -120,6 +134,7 @@ pub(crate) async fn run(command: &ClusterCommand, key: Option<NamedKey>) -> Resu
     match command {
         ClusterCommand::Status(target) => return status::run(&target.open(key)?).await,
         ClusterCommand::Remove(With { own, target }) => remove(own, &target.open(key)?).await?,
+        ClusterCommand::Format(With { own, target }) => format(own, &target.open(key)?).await?,
         ClusterCommand::Reclaim(With { own, target }) => reclaim(own, &target.open(key)?).await?,
     }
     Ok(Exit::Done)
@@ -150,6 +165,18 @@ async fn remove(args: &RemoveArgs, session: &Session) -> Result {
         ));
     }
     session.show("dunlin.cluster.remove/1", answer.read()?, "")
+}
+
+async fn format(args: &FormatArgs, session: &Session) -> Result {
+    let log: LogFormat = if args.hold || args.raise {
+        let body = json!({"hold": args.hold});
+        session.post_repeatable("/cluster/format", &body).await?.read()?
+    } else {
+        session.get("/cluster/status", &[]).await?.read::<ClusterStatus>()?.log_format
+    };
+    let text = format!("log format {}\n", status::log_format(&log));
+    let shown = serde_json::from_value(json!(log)).expect("a struct is an object");
+    session.show("dunlin.cluster.format/1", shown, &text)
 }
 
 async fn reclaim(args: &ReclaimArgs, session: &Session) -> Result {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use dunlin_admin_api::{
-    BackendStatus, ClusterStatus, MemberRole, MemberStatus, NoMajority, RemovedMember, SecretStatus,
+    BackendStatus, ClusterStatus, LogFormat, MemberRole, MemberStatus, NoMajority, RemovedMember,
+    SecretStatus,
 };
 
 use crate::failure::{Exit, Result};
@@ -44,11 +45,12 @@ fn text(status: &ClusterStatus, url: &str) -> String {
     let at = if is_told { String::new() } else { format!(" at {url}") };
     let mut text = format!(
         "cluster          {}\nleader           {}, term {}\nconfig revision  {}\n\
-         seen by          {}{at}, dunlin {}, log applied up to {}\n\n{}",
+         log format       {}\nseen by          {}{at}, dunlin {}, log applied up to {}\n\n{}",
         status.cluster.map_or_else(none, |cluster| cluster.to_string()),
         leader(status),
         status.term,
         status.config_revision,
+        log_format(&status.log_format),
         status.node,
         status.version,
         status.applied,
@@ -84,6 +86,22 @@ fn leader(status: &ClusterStatus) -> String {
         (None, None) => "none".to_owned(),
         (None, Some(lost)) => format!("none, no majority for {} s", lost.for_s),
     }
+}
+
+/// Which one is in force, and what a newer one waits for.
+pub(crate) fn log_format(log: &LogFormat) -> String {
+    let LogFormat { format, newest, held, waits_for } = log;
+    if format >= newest {
+        let next = if *held { "; the next one is held back" } else { "" };
+        return format!("{format}{next}");
+    }
+    let nodes: Vec<_> = waits_for.iter().map(ToString::to_string).collect();
+    let waits = match (waits_for.is_empty(), held) {
+        (false, _) => format!("waits until these nodes know it: {}", nodes.join(", ")),
+        (true, true) => "is held back: `dunlin cluster format --raise`".to_owned(),
+        (true, false) => "is about to be in force".to_owned(),
+    };
+    format!("{format}; {newest} {waits}")
 }
 
 /// What it means that no majority is heard, and what to do; nothing while one is.
@@ -234,6 +252,7 @@ mod tests {
             term: 7,
             applied: 9,
             config_revision: 1,
+            log_format: LogFormat { format: 3, newest: 3, ..LogFormat::default() },
             members: (1..).zip(alive).map(member).collect(),
             removed: Vec::new(),
             secret: SecretStatus::default(),
@@ -262,6 +281,21 @@ mod tests {
         let told = text(&status([true, true, false], Some(refusing)), "http://h");
         assert!(told.contains("it refuses clients with 503"), "{told}");
         assert!(told.contains("the network between them"), "{told}");
+    }
+
+    #[test]
+    fn the_logs_format_is_told_with_what_a_newer_one_waits_for() {
+        let of = |format, held, waits_for: &[u64]| {
+            let waits_for = waits_for.iter().copied().map(NodeId).collect();
+            log_format(&LogFormat { format, newest: 4, held, waits_for })
+        };
+        assert_eq!(of(4, false, &[]), "4");
+        assert_eq!(of(5, true, &[]), "5; the next one is held back", "of a newer cluster");
+        assert_eq!(of(3, false, &[]), "3; 4 is about to be in force");
+        assert!(of(3, true, &[]).contains("held back: `dunlin cluster format --raise`"));
+        assert!(of(3, true, &[2]).ends_with("waits until these nodes know it: 0000000000000002"));
+        let told = text(&status([true; 3], None), "http://h");
+        assert!(told.contains("log format       3\n"), "{told}");
     }
 
     #[test]

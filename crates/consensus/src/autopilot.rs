@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use crate::cluster_time::LocalTime;
+use crate::format;
 use crate::hand_over::{HAND_OVER, hand_over, hand_over_to};
 use crate::node::{Node, Running};
 use crate::propose;
@@ -143,11 +144,19 @@ impl Observed {
                 silent,
                 well: well_since.map_or(Duration::ZERO, |since| now.since(since)),
                 lag,
+                format: format::known_to(node, &view, id),
             };
             (id, status)
         });
         let members = members.collect();
-        Cluster { leader: node.me, voters: membership.voter_ids().map(NodeId).collect(), members }
+        let state = node.published.state();
+        Cluster {
+            leader: node.me,
+            voters: membership.voter_ids().map(NodeId).collect(),
+            members,
+            format: state.format(),
+            format_held: state.format_is_held(),
+        }
     }
 }
 
@@ -205,6 +214,14 @@ async fn carry_out(node: &Node, running: &Running, act: Act, metrics: &Metrics) 
         Act::MarkUp(id) => {
             info!(node.id = %id, "a node is back: marking it up");
             command(node, Command::MarkUp { node: id }).await;
+        }
+        Act::RaiseFormat(to) => {
+            info!(
+                format = to.0,
+                "every member knows format {to} of the replicated log: it is in force from here on, \
+                 and versions that do not know it cannot join or come back"
+            );
+            command(node, Command::RaiseFormat { to }).await;
         }
         Act::SetVoters(voters) => {
             info!(?voters, "changing the voters of the cluster");

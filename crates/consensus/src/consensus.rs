@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dunlin_gossip::Gossip;
 use dunlin_rpc::{Incoming, Rpc};
-use dunlin_state::{Actor, Command, Reply, State};
+use dunlin_state::{Actor, Command, Format, Reply, State};
 use dunlin_types::{Clock, ClusterId, MonoMillis, NodeId};
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -20,6 +20,7 @@ use crate::bootstrap::{Plan, Seen};
 use crate::certificate::Ballot;
 use crate::cluster_time::{self, ClusterTime, LocalTime};
 use crate::error::Error;
+use crate::format::{self, FormatStatus};
 use crate::freshness::Freshness;
 use crate::identity::Identity;
 use crate::machine::Published;
@@ -37,6 +38,8 @@ pub struct Config {
     pub seeds: Vec<String>,
     /// Voters of a new cluster, exactly; at least 1. Only matters until it has formed.
     pub bootstrap_expect: usize,
+    /// The newest format of the log that this node goes by. What it gossips says the same.
+    pub format: Format,
     /// Where background tasks run.
     pub tasks: TaskTracker,
     /// Ends them; cancelled by this crate if it can no longer keep its promises.
@@ -129,6 +132,7 @@ impl Consensus {
         let node = Arc::new(Node {
             me,
             epoch,
+            format: config.format,
             plan,
             seeds: config.seeds,
             clock,
@@ -267,6 +271,12 @@ impl Consensus {
         let view = self.node.gossip.view();
         let peer = view.peers.get(&node).filter(|peer| peer.alive);
         peer.and_then(|peer| peer.node.as_ref()).is_some_and(|fact| fact.ready && !fact.draining)
+    }
+
+    /// Which format the log has, and for whom the newest that this node knows waits.
+    #[must_use]
+    pub fn format(&self) -> FormatStatus {
+        format::status(&self.node, self.node.format)
     }
 
     /// The cluster as this node knows it.

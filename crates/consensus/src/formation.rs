@@ -25,7 +25,7 @@ const ASK: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often the same obstacle is logged.
 const REMIND: Duration = Duration::from_secs(10);
-/// How often the same refusal of this node's secret is logged.
+/// How often the same refusal is logged.
 const REMIND_REFUSED: Duration = Duration::from_secs(30);
 
 /// Enters a cluster: this node's own, a promised one, or one that exists. The ballot is returned
@@ -219,14 +219,14 @@ async fn collect(node: &Node, ballot: &Ballot, granted: &mut BTreeSet<NodeId>) {
     }
 }
 
-/// When each address that refuses this node's secret was last spoken of, if that was lately.
+/// When each address that refuses this node, or is refused by it, was last spoken of, if lately.
 /// Addresses come from `--join` and from members: they are few.
 #[derive(Default)]
 pub(crate) struct Refusals(Mutex<BTreeMap<String, MonoMillis>>);
 
 impl Refusals {
     /// Whether to speak of `address` now: at once, and then every [`REMIND_REFUSED`].
-    fn is_due(&self, address: &str, now: MonoMillis) -> bool {
+    pub(crate) fn is_due(&self, address: &str, now: MonoMillis) -> bool {
         let mut spoken = self.0.lock().expect("no holder panics");
         let due = spoken.get(address).is_none_or(|last| now.since(*last) >= REMIND_REFUSED);
         if due {
@@ -357,20 +357,29 @@ pub(crate) async fn ask_to_be_added(
     hint: Option<String>,
 ) -> Result<Option<String>, Error> {
     let member = node.identity().certificate().member;
-    let question =
-        JoinRequest::AddMe { address: node.plan.address.clone(), cluster: running.cluster, member };
+    let question = JoinRequest::AddMe {
+        address: node.plan.address.clone(),
+        cluster: running.cluster,
+        member,
+        format: node.format.0,
+    };
     let mut addresses: Vec<String> = hint.into_iter().collect();
     let view = node.gossip.view();
     addresses
         .extend(view.peers.values().filter_map(|p| Some(p.node.as_ref()?.cluster_address.clone())));
     addresses.extend(node.seeds.iter().cloned());
     addresses.retain(|address| !address.is_empty() && *address != node.plan.address);
-    for address in addresses {
-        match ask(node, &address, &question).await {
+    for mut address in addresses {
+        let mut told = ask(node, &address, &question).await;
+        if let Ok((_, JoinReply::Leader(_, leader))) = told {
+            told = ask(node, &leader, &question).await;
+            address = leader;
+        }
+        match told {
             Ok((_, JoinReply::Added)) => return Ok(Some(address)),
-            Ok((_, JoinReply::Leader(_, leader))) => {
-                if let Ok((_, JoinReply::Added)) = ask(node, &leader, &question).await {
-                    return Ok(Some(leader));
+            Ok((_, JoinReply::Refused(why))) => {
+                if node.refusals.is_due(&address, node.clock.mono()) {
+                    error!(%address, "the cluster does not take this node: {why}");
                 }
             }
             Ok((_, JoinReply::Removed(why))) => {

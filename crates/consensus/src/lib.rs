@@ -19,6 +19,7 @@ mod compaction;
 mod consensus;
 mod durable;
 mod error;
+mod format;
 mod formation;
 mod freshness;
 mod hand_over;
@@ -41,6 +42,7 @@ mod wire;
 
 pub use consensus::{Calls, Config, Consensus, Role, Status};
 pub use error::Error;
+pub use format::{FormatStatus, NeedsFormat};
 pub use identity::Identity;
 pub use metrics::METRICS;
 pub use propose::{NoQuorum, ProposeError};

@@ -10,6 +10,7 @@ use std::time::Duration;
 use dunlin_gossip::Gossip;
 use dunlin_metrics::vital;
 use dunlin_rpc::Rpc;
+use dunlin_state::Format;
 use dunlin_types::{Clock, ClusterId, Epoch, MonoMillis, NodeId, Seldom};
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{BasicNode, Instant};
@@ -42,6 +43,8 @@ pub(crate) const SNAPSHOTS: &str = "snapshot";
 pub(crate) struct Node {
     pub(crate) me: NodeId,
     pub(crate) epoch: Epoch,
+    /// The newest format of the log that it knows.
+    pub(crate) format: Format,
     pub(crate) plan: Plan,
     pub(crate) seeds: Vec<String>,
     pub(crate) clock: Clock,

@@ -15,6 +15,7 @@ use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use crate::format::{self, NeedsFormat};
 use crate::machine::Outcome;
 use crate::node::{Node, Running};
 use crate::raft::Stamped;
@@ -66,6 +67,9 @@ pub enum ProposeError {
         /// The most allowed.
         limit: usize,
     },
+    /// The log cannot hold it yet.
+    #[error(transparent)]
+    NeedsFormat(NeedsFormat),
     /// This node is stopping, and has sent nothing.
     #[error("this node is stopping: nothing was changed")]
     Stopping,
@@ -78,6 +82,12 @@ pub(crate) async fn propose(
     command: Command,
 ) -> Result<Reply, ProposeError> {
     let running = node.running().ok_or(ProposeError::NotFormed)?;
+    let needs = command.format();
+    // A state that lies behind has no newer format than the log.
+    if needs > node.published.state().format() {
+        let status = format::status(node, needs);
+        return Err(ProposeError::NeedsFormat(NeedsFormat { needs, status }));
+    }
     let sequence = node.sequence.fetch_add(1, Ordering::Relaxed);
     let id = CommandId { node: node.me, epoch: node.epoch, seq: sequence };
     let entry = Arc::new(Entry { id, actor: actor.map(Box::new), command });

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dunlin_rpc::{Incoming, Refused};
+use dunlin_state::Format;
 use dunlin_types::NodeId;
 use openraft::BasicNode;
 use openraft::raft::AppendEntriesResponse;
@@ -15,6 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::bootstrap;
 use crate::cluster_time::LocalTime;
+use crate::format;
 use crate::node::{Node, Running};
 use crate::removal;
 use crate::staleness;
@@ -155,9 +157,9 @@ pub(crate) async fn join(node: Arc<Node>, from: NodeId, body: Bytes) -> Result<B
         JoinRequest::Introduce => JoinReply::Introduction(node.introduction()),
         JoinRequest::Promise(ballot) if ballot.initialiser() == from => promise(&node, &ballot),
         JoinRequest::Promise(_) => JoinReply::Withheld("only its initialiser may ask".to_owned()),
-        JoinRequest::AddMe { address, cluster, member } => {
+        JoinRequest::AddMe { address, cluster, member, format } => {
             if node.identity().cluster == Some(cluster) {
-                add(&node, from, address, member).await
+                add(&node, (from, Format(format)), address, member).await
             } else {
                 JoinReply::Refused(format!("this node is not of cluster {cluster}"))
             }
@@ -186,7 +188,12 @@ fn promise(node: &Node, ballot: &crate::certificate::Ballot) -> JoinReply {
     }
 }
 
-async fn add(node: &Node, from: NodeId, address: String, member: bool) -> JoinReply {
+async fn add(
+    node: &Node,
+    (from, knows): (NodeId, Format),
+    address: String,
+    member: bool,
+) -> JoinReply {
     let Some(running) = node.running() else { return JoinReply::NoLeader };
     if let Some(why) = node.refusal_of(from) {
         warn!(node.id = %from, "a removed node asked to come back: refused, {why}");
@@ -219,6 +226,18 @@ async fn add(node: &Node, from: NodeId, address: String, member: bool) -> JoinRe
     }
     if known.is_some_and(|known| known.addr == address) {
         return JoinReply::Added;
+    }
+    if known.is_none() {
+        // A leader that does not know yet what was decided before it cannot tell the format.
+        if running.quorum_age().is_none() {
+            return JoinReply::NoLeader;
+        }
+        if let Some(why) = format::refusal(node.published.state().format(), knows) {
+            if node.refusals.is_due(&address, node.clock.mono()) {
+                warn!(node.id = %from, %address, "refused a node that asked to join: {why}");
+            }
+            return JoinReply::Refused(why);
+        }
     }
     info!(node.id = %from, %address, "adding a node to the cluster");
     node.addresses.suggest(from, &address);

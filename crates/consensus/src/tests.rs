@@ -3,6 +3,7 @@
 
 mod cluster;
 mod cluster_time;
+mod format;
 mod forming;
 mod leaving;
 mod log_and_state;

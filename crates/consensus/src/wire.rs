@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use dunlin_state::Entry;
+use dunlin_state::{Entry, Format};
 use dunlin_types::{ClusterId, Epoch, MonoMillis, NodeId, UnixMillis};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest,
@@ -223,7 +223,15 @@ pub(crate) enum JoinRequest {
         cluster: ClusterId,
         /// Whether it has been a member before.
         member: bool,
+        /// The newest format of the log that its version knows.
+        #[serde(default = "first_format")]
+        format: u32,
     },
+}
+
+/// What versions know that do not say.
+fn first_format() -> u32 {
+    Format::FIRST.0
 }
 
 /// Answers to [`JoinRequest`].

@@ -18,6 +18,7 @@ mod seen;
 use dunlin_types::{EntityId, NodeId, UnixMillis};
 
 use crate::command::{Command, Entry, Rejected, Reply, Seen};
+use crate::format;
 use crate::payer::FIRST_ROW;
 use crate::state::State;
 
@@ -60,9 +61,12 @@ impl State {
         self.applied = index;
     }
 
+    #[expect(clippy::too_many_lines, reason = "a line or so for each command")]
     fn command(&mut self, by: NodeId, command: &Command) -> Result<Reply, Rejected> {
         match command {
             Command::FormCluster { cluster } => nodes::form(self, *cluster),
+            Command::RaiseFormat { to } => Ok(format::raise(self, *to)),
+            Command::HoldFormat { held } => Ok(format::hold(self, *held)),
             Command::AddNode { node, address } => nodes::add(self, *node, address),
             Command::SetAddress { node, address } => nodes::set_address(self, *node, address),
             Command::RemoveNode { node, by } => nodes::remove(self, *node, by),
@@ -70,6 +74,7 @@ impl State {
             Command::ReclaimOf { node, whose } => money::reclaim_of(self, *node, whose),
             Command::MarkDown { node } => nodes::mark(self, *node, true),
             Command::Rest { node, resting } => nodes::rest(self, *node, *resting),
+            Command::Drain { node, draining: _ } => nodes::drain(self, *node),
             Command::MarkUp { node } => nodes::mark(self, *node, false),
             Command::CreateKey { key } => keys::create(self, key),
             Command::UpdateKey { token, changes } => keys::update(self, *token, changes),

@@ -21,6 +21,7 @@ use dunlin_types::{
 use serde::{Deserialize, Serialize};
 
 use crate::audit::Actor;
+use crate::format::Format;
 pub use batch::UsedBatch;
 pub use change::Change;
 pub(crate) use day::beginning;
@@ -35,9 +36,6 @@ pub use resource::{
 };
 pub use seen::Seen;
 pub use terms::{ModelBudget, Renewal, Temporary, Terms, TermsChanges};
-
-/// The newest log format this build writes and understands.
-pub const FORMAT: u32 = 2;
 
 /// Who proposed a command, and which of its proposals it was: a repeated proposal is known by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -72,6 +70,17 @@ pub enum Command {
     FormCluster {
         /// Its name for ever.
         cluster: ClusterId,
+    },
+    /// What came with a format may be in the log, and is applied, from here on. Every member knows it.
+    RaiseFormat {
+        /// The format.
+        to: Format,
+    },
+    /// The format stays as it is until somebody says otherwise: the members can go back to a version
+    /// that knows no newer one.
+    HoldFormat {
+        /// False: it is raised again when every member knows a newer one.
+        held: bool,
     },
     /// A node is a member from here on.
     AddNode {
@@ -120,6 +129,14 @@ pub enum Command {
         node: NodeId,
         /// False: it owns some again.
         resting: bool,
+    },
+    /// Someone has a member drain, or serve again. It changes nothing but the audit log: that it drains
+    /// is the node's own doing.
+    Drain {
+        /// The node.
+        node: NodeId,
+        /// False: it serves its clients again.
+        draining: bool,
     },
     /// A silent member is back.
     MarkUp {

@@ -16,6 +16,7 @@ mod claims;
 mod command;
 mod days;
 mod end_user;
+mod format;
 pub mod met;
 mod payer;
 mod results;
@@ -33,14 +34,15 @@ pub use audit::{
 pub use caller::{Caller, Refusal};
 pub use command::{
     Change, Charge, Command, CommandId, Day, DaySums, DecodeError, Entity, EntityChanges, Entry,
-    FORMAT, Facets, Grant, Key, KeyChanges, Kind, MAX_DAY_NAME_BYTES, Member, MemberChanges,
-    ModelBudget, Rejected, Renewal, Reply, ResealedField, ResealedResource, ResealedRevision,
-    Resource, ResourceChange, ResourceKind, Return, SealedFor, Seen, SettingChange, Spender,
-    Temporary, Terms, TermsChanges, Totals, UsedBatch,
+    Facets, Grant, Key, KeyChanges, Kind, MAX_DAY_NAME_BYTES, Member, MemberChanges, ModelBudget,
+    Rejected, Renewal, Reply, ResealedField, ResealedResource, ResealedRevision, Resource,
+    ResourceChange, ResourceKind, Return, SealedFor, Seen, SettingChange, Spender, Temporary,
+    Terms, TermsChanges, Totals, UsedBatch,
 };
 pub use days::{
     Book, DAYS_KEPT, Days, MAX_LABELLED_ROWS_A_DAY, MAX_MODELS_A_DAY, MAX_ROWS_A_DAY, Symbol,
 };
+pub use format::Format;
 pub use payer::{
     Budget, DEPLOYMENTS, PROVIDERS, PROXY, Payer, Rank, TAGS, is_of_config, is_rolling,
 };

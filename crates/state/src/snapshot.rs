@@ -1,5 +1,6 @@
 //! The log format, the other half: the whole state as one JSON document. Written and read by any
-//! version that knows its `format`; the content is ordered, so equal states give equal bytes.
+//! version that knows its `format`, that of the log up to it; the content is ordered, so equal states
+//! give equal bytes.
 
 mod days;
 mod rows;
@@ -15,7 +16,8 @@ use sha2::{Digest, Sha256};
 use crate::audit::AuditDocument;
 use crate::batched::Batched;
 use crate::claims::Claims;
-use crate::command::{Day, Entity, FORMAT, Key, Kind, Member, Resource};
+use crate::command::{Day, Entity, Key, Kind, Member, Resource};
+use crate::format::Format;
 use crate::settled::Settled;
 use crate::state::{Holder, Members, State};
 use days::DaysRow;
@@ -25,7 +27,9 @@ use rows::{LifeRow, PotRow};
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
-    format: u32,
+    format: Format,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    format_held: bool,
     applied: u64,
     at: UnixMillis,
     cluster: Option<ClusterId>,
@@ -83,14 +87,15 @@ pub enum BadSnapshot {
     #[error("the snapshot is damaged: {0}")]
     Damaged(#[from] serde_json::Error),
     /// A newer version wrote it.
-    #[error("the snapshot has format {found}, this version reads up to {FORMAT}")]
+    #[error("the snapshot has format {found}, this version reads up to {}", Format::NEWEST)]
     Newer {
         /// Its format.
         found: u32,
     },
     /// A version before the first release wrote it.
     #[error(
-        "the snapshot has format {found}, of before the first release; this version reads {FORMAT}"
+        "the snapshot has format {found}, of before the first release; this version reads from {}",
+        Format::FIRST
     )]
     Older {
         /// Its format.
@@ -103,7 +108,8 @@ impl State {
     #[must_use]
     pub fn snapshot(&self) -> Vec<u8> {
         let document = Document {
-            format: FORMAT,
+            format: self.format,
+            format_held: self.format_held,
             applied: self.applied,
             at: self.at,
             cluster: self.cluster,
@@ -145,16 +151,18 @@ impl State {
             format: u32,
         }
         let Head { format: found } = serde_json::from_slice(bytes)?;
-        if found > FORMAT {
+        if found > Format::NEWEST.0 {
             return Err(BadSnapshot::Newer { found });
         }
-        if found < FORMAT {
+        if found < Format::FIRST.0 {
             return Err(BadSnapshot::Older { found });
         }
         let document: Document = serde_json::from_slice(bytes)?;
         let alias = |key: &Arc<Key>| Some((key.alias.clone()?, key.token));
         let leased = document.leased.into_iter();
         let mut state = Self {
+            format: document.format,
+            format_held: document.format_held,
             applied: document.applied,
             at: document.at,
             cluster: document.cluster,

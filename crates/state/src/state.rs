@@ -15,6 +15,7 @@ use crate::batched::Batched;
 use crate::claims::Claims;
 use crate::command::{Entity, Key, Kind, Member, Resource, ResourceKind};
 use crate::days::Days;
+use crate::format::Format;
 use crate::payer::PROXY;
 use crate::results::Results;
 use crate::settled::Settled;
@@ -36,6 +37,8 @@ pub(crate) enum Holder {
 pub struct State {
     pub(crate) applied: u64,
     pub(crate) at: UnixMillis,
+    pub(crate) format: Format,
+    pub(crate) format_held: bool,
     pub(crate) cluster: Option<ClusterId>,
     /// Clusters whose majority was lost and from a survivor of which this one comes, oldest first.
     pub(crate) former_clusters: Arc<Vec<FormerCluster>>,
@@ -91,6 +94,18 @@ impl State {
     #[must_use]
     pub fn at(&self) -> UnixMillis {
         self.at
+    }
+
+    /// The format of the log from here on.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Whether the format is raised only when somebody says so.
+    #[must_use]
+    pub fn format_is_held(&self) -> bool {
+        self.format_held
     }
 
     /// The cluster's name; `None` before it is formed.

@@ -9,10 +9,13 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A recorded log of each release: `index at entry`, one a line. Never edited; a release that
-/// writes more adds another.
-const RECORDED: &[(&str, &str)] =
-    &[(include_str!("../testdata/format-2.log"), include_str!("../testdata/format-2.digest"))];
+/// A recorded log of each format: `index at entry`, one a line. Never edited; a release that
+/// writes more adds another. That of format 3 was begun under format 2 and asks for the same before and
+/// after it was raised.
+const RECORDED: &[(&str, &str)] = &[
+    (include_str!("../testdata/format-2.log"), include_str!("../testdata/format-2.digest")),
+    (include_str!("../testdata/format-3.log"), include_str!("../testdata/format-3.digest")),
+];
 
 #[test]
 fn recorded_logs_give_their_recorded_state() {
@@ -43,6 +46,7 @@ fn what_a_newer_version_wrote_is_told_from_damage() {
     for newer in [
         r#"{"SetBudget":{"node":"0000000000000001"}}"#,
         r#"{"MarkUp":{"node":"0000000000000001","why":"restart"}}"#,
+        r#"{"RaiseFormat":{"to":99}}"#,
         r#"{"UpdateKey":{"token":"88dc28d0f030c55ed4ab77ed8faf098196cb1c05df778539800c9f1243fe6b4b","changes":{"max_budgets":"Clear"}}}"#,
     ] {
         let told = of(newer);
@@ -190,6 +194,9 @@ fn of_nodes() -> impl Strategy<Value = Command> {
         node().prop_map(|node| Command::MarkDown { node }),
         node().prop_map(|node| Command::MarkUp { node }),
         (node(), any::<bool>()).prop_map(|(node, resting)| Command::Rest { node, resting }),
+        (node(), any::<bool>()).prop_map(|(node, draining)| Command::Drain { node, draining }),
+        any::<bool>().prop_map(|held| Command::HoldFormat { held }),
+        Just(Command::RaiseFormat { to: Format::NEWEST }),
         reclaimed
             .prop_map(|(node, token)| { Command::ReclaimOf { node, whose: Spender::Key(token) } }),
     ]

@@ -16,6 +16,20 @@ async fn get(setup: &Setup, node: usize, path: &str) -> anyhow::Result<Reply> {
     Ok(setup.cluster.client().get(&setup.cluster.url(node, path)).await?)
 }
 
+/// What the audit log tells of draining, oldest first: who, from where, which node, and how it was.
+async fn audited(setup: &Setup) -> anyhow::Result<Vec<[Value; 4]>> {
+    let path = "/audit?table_name=Dunlin_Node&sort_order=asc";
+    let page: Value = get(setup, 0, path).await?.json()?;
+    let rows = page["audit_logs"].as_array().cloned().unwrap_or_default();
+    let told = |row: &Value| {
+        assert_eq!(row["route"], "/health/drain", "{row}");
+        let of = |name: &str| row[name].clone();
+        let draining = row["updated_values"]["draining"].clone();
+        [of("changed_by"), of("client_ip"), of("object_id"), draining]
+    };
+    Ok(rows.iter().map(told).collect())
+}
+
 /// A stream of some seconds, whole.
 async fn stream(url: String, caller: Client) -> anyhow::Result<Reply> {
     let mut body = harness::chat_body();
@@ -71,11 +85,44 @@ async fn a_node_that_drains_finishes_its_streams_and_hands_over_all_else() -> an
         assert_eq!(told[name], value, "{name} of {told}");
     }
 
+    let drained = [json!("default_user_id"), json!("127.0.0.1"), told["node"].clone()];
+    let row = |draining: bool| {
+        let [by, from, node] = drained.clone();
+        [by, from, node, json!(draining)]
+    };
+    assert_eq!(audited(&setup).await?, [row(true)]);
+    get(&setup, node, "/health/drain?wait=0").await?;
+
     let back = setup.cluster.client().delete(&setup.cluster.url(node, "/health/drain")).await?;
     assert_eq!(back.json::<Value>()?["was_draining"], json!(true));
     assert_eq!(get(&setup, node, "/health/readiness").await?.status, 200);
     let reply = setup.chat(node, &caller).await?;
     assert_eq!((reply.status, reply.header(PASSED_ON_TO)), (200, None));
+    assert_eq!(audited(&setup).await?, [row(true), row(false)], "each once");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_cluster_has_the_newest_format_and_its_operator_may_hold_the_next()
+-> anyhow::Result<()> {
+    let setup = harness::start(3).await?;
+    let newest = u64::from(dunlin_state::Format::NEWEST.0);
+    wait_until("every node has it", SOON, async || {
+        let mut all = true;
+        for node in 0..3 {
+            let status = setup.cluster.status(node).await;
+            all &= status.is_ok_and(|status| u64::from(status.log_format.format) == newest);
+        }
+        all
+    })
+    .await?;
+    for held in [true, false] {
+        let told: Value = setup.admin(0, "/cluster/format", json!({"hold": held})).await?.json()?;
+        let expected = json!({"format": newest, "newest": newest, "held": held, "waits_for": []});
+        assert_eq!(told, expected);
+    }
+    let rows = get(&setup, 0, "/audit?table_name=Dunlin_Cluster").await?.json::<Value>()?;
+    assert_eq!(rows["total"], 2, "{rows}");
     Ok(())
 }
 
@@ -99,6 +146,9 @@ async fn who_may_drain_is_an_admin_or_whoever_the_config_says() -> anyhow::Resul
     assert_eq!((&told["status"], &told["nodes_that_take_clients"]), (&json!("drained"), &json!(0)));
     assert_eq!(get(&setup, 0, "/health/readiness").await?.status, 503);
     assert_eq!(setup.chat(0, &caller).await?.status, 200, "nobody else could take it");
+    let [by, from, node, draining] = audited(&setup).await?.remove(0);
+    assert_eq!((by, draining), (Value::Null, json!(true)), "the hook has no name");
+    assert_eq!((from, node), (json!("127.0.0.1"), told["node"].clone()));
     Ok(())
 }
 

@@ -6,11 +6,11 @@ use axum::response::Response;
 use dunlin_admin_api::{
     BackendStatus, ClusterStatus, MemberRole, MemberStatus, NoMajority, SecretStatus,
 };
-use dunlin_consensus::Status;
+use dunlin_consensus::{FormatStatus, Status};
 use dunlin_gossip::{NodeFact, View};
 use dunlin_types::{MonoMillis, NodeId};
 
-use super::{ok, remove_node};
+use super::{cluster_format, ok, remove_node};
 use crate::error::Error;
 use crate::health::readiness::LOST_AFTER;
 use crate::routes::{Request, Routes, Who};
@@ -26,6 +26,7 @@ async fn handle(admin: Admin, _: Request) -> Result<Response, Error> {
         said: &admin.0.gossip.own(),
         ready: admin.ready().await.is_ok(),
         consensus: &admin.0.consensus.status(),
+        format: &admin.0.consensus.format(),
         staleness: admin.0.consensus.staleness(),
         now: admin.0.clock.mono(),
         state: &admin.0.consensus.state(),
@@ -44,6 +45,7 @@ struct Seen<'a> {
     said: &'a NodeFact,
     ready: bool,
     consensus: &'a Status,
+    format: &'a FormatStatus,
     staleness: Duration,
     now: MonoMillis,
     state: &'a dunlin_state::State,
@@ -62,6 +64,7 @@ impl Seen<'_> {
             term: self.consensus.term,
             applied: self.consensus.applied,
             config_revision: self.state.config().map_or(0, |config| config.revision),
+            log_format: cluster_format::shown(self.format),
             members: members.iter().map(|(id, member)| self.member(*id, member)).collect(),
             removed: self
                 .state

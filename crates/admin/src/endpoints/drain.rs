@@ -4,13 +4,14 @@
 
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::{self, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use dunlin_config::DrainEndpoint;
 use dunlin_llm::credentials::CredentialError;
+use dunlin_state::{Actor, Command};
 use dunlin_types::Secret;
-use http::{HeaderMap, HeaderName, Uri};
+use http::{HeaderMap, HeaderName};
 use serde_json::json;
 use tracing::{info, warn};
 
@@ -31,33 +32,39 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.guarded(PATH, WHO, get(handle)).add(DELETE, PATH, WHO, undo)
 }
 
-async fn handle(State(admin): State<Admin>, uri: Uri, headers: HeaderMap) -> Response {
-    let query = Query::<Vec<(String, String)>>::try_from_uri(&uri);
+async fn handle(State(admin): State<Admin>, asked: extract::Request) -> Response {
+    let query = Query::<Vec<(String, String)>>::try_from_uri(asked.uri());
     let query = query.map(|Query(query)| query).unwrap_or_default();
     let entered = async {
-        enter(&admin, &headers).await?;
-        wait(&query).map_err(IntoResponse::into_response)
+        let actor = enter(&admin, asked).await?;
+        Ok((actor, wait(&query).map_err(IntoResponse::into_response)?))
     };
     match entered.await {
-        Ok(wait) => drain(&admin, wait).await,
+        Ok((actor, wait)) => drain(&admin, actor, wait).await,
         Err(refusal) => refusal,
     }
 }
 
-async fn drain(admin: &Admin, wait: Duration) -> Response {
+async fn drain(admin: &Admin, actor: Actor, wait: Duration) -> Response {
     let (me, consensus, admission) = (admin.0.config.me, &admin.0.consensus, &admin.0.admission);
     let others = || {
         let state = consensus.state();
         state.nodes().into_keys().filter(|node| consensus.takes_clients(*node)).count()
     };
     let before = admission.open_requests();
-    if admission.drain() {
+    let is_news = admission.drain();
+    if is_news {
         info!(open_requests = before, "draining: other nodes take this node's clients");
         if others() == 0 {
             warn!("draining, but no other node takes clients: this node still serves them");
         }
     }
-    consensus.leave().await;
+    let noted = async {
+        if is_news {
+            note(admin, actor, true).await;
+        }
+    };
+    tokio::join!(noted, consensus.leave());
     admission.until_idle(wait).await;
     if !admission.is_draining() {
         return ok(
@@ -78,12 +85,21 @@ async fn drain(admin: &Admin, wait: Duration) -> Response {
     }))
 }
 
-async fn undo(admin: Admin, _: Request) -> Result<Response, Error> {
+async fn undo(admin: Admin, asked: Request) -> Result<Response, Error> {
     let drained = admin.0.admission.resume();
     if drained {
         info!("draining is over: this node serves its clients again");
+        note(&admin, asked.actor, false).await;
     }
     Ok(ok(&json!({"status": "serving", "node": admin.0.config.me, "was_draining": drained})))
+}
+
+/// Has the audit log tell who did it. It is done all the same where that cannot be.
+async fn note(admin: &Admin, actor: Actor, draining: bool) {
+    let command = Command::Drain { node: admin.0.config.me, draining };
+    if let Err(error) = admin.0.consensus.propose_as(actor, command).await {
+        warn!(%error, draining, "the audit log does not tell who had this node drain");
+    }
 }
 
 /// How long the answer waits for open requests: `?wait=SECONDS`.
@@ -101,15 +117,19 @@ fn wait(query: &[(String, String)]) -> Result<Duration, Error> {
     })
 }
 
-async fn enter(admin: &Admin, headers: &HeaderMap) -> Result<(), Response> {
+async fn enter(admin: &Admin, asked: extract::Request) -> Result<Actor, Response> {
     let published = admin.settings().map_err(IntoResponse::into_response)?;
-    let door = &published.settings.drain;
+    let (door, headers) = (&published.settings.drain, asked.headers());
     if opens(door, headers) {
-        return Ok(());
+        return admin.nobody(PATH, &asked).map_err(IntoResponse::into_response);
     }
     let caller = admin.identify(headers).await;
-    let refusal = match caller.and_then(|caller| admitted(&caller, WHO, PATH, PATH)) {
-        Ok(()) => return Ok(()),
+    let actor = caller.and_then(|caller| {
+        admitted(&caller, WHO, PATH, PATH)?;
+        admin.actor(&caller, PATH, &asked)
+    });
+    let refusal = match actor {
+        Ok(actor) => return Ok(actor),
         Err(Error::Credential(CredentialError::Missing)) if !door.open => {
             answer(404, json!({"detail": "Not Found"}).to_string())
         }

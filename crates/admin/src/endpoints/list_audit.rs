@@ -95,7 +95,7 @@ impl Wanted {
         let is = |wanted: &Option<String>, has: Option<&str>| {
             wanted.as_ref().is_none_or(|wanted| has == Some(wanted))
         };
-        let key = actor.map(changed_by_key);
+        let key = actor.and_then(changed_by_key);
         is(&self.by, actor.and_then(changed_by))
             && is(&self.key, key.as_deref())
             && is(&self.object, Some(&row.object))

@@ -24,16 +24,35 @@ impl Admin {
         route: &'static str,
         request: &extract::Request,
     ) -> Result<Actor, Error> {
+        let Actor { address, .. } = self.nobody(route, request)?;
+        Ok(Actor { address, ..actor(caller, route, request.headers())? })
+    }
+
+    /// The same of a sender without a key.
+    pub(crate) fn nobody(
+        &self,
+        route: &'static str,
+        request: &extract::Request,
+    ) -> Result<Actor, Error> {
         let trusts = self.settings()?.settings.trusts_forwarded_for;
         let headers = request.headers();
         let peer = request.extensions().get::<Peer>().copied();
         let address = client::address(peer, client::forwarded(headers), trusts);
-        Ok(Actor { address, ..actor(caller, route, headers)? })
+        Ok(Actor { address, ..nobody(route, headers) })
+    }
+}
+
+fn nobody(route: &'static str, headers: &HeaderMap) -> Actor {
+    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    Actor {
+        // A header's text is ASCII: it may be cut anywhere.
+        agent: agent.map(|agent| agent[..agent.len().min(MAX_USER_AGENT)].to_owned()),
+        route: route.to_owned(),
+        ..Actor::default()
     }
 }
 
 fn actor(caller: &Caller, route: &'static str, headers: &HeaderMap) -> Result<Actor, Error> {
-    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     let (user, key) = match caller {
         Caller::Master => (Some(MASTER_USER.to_owned()), None),
         Caller::Key(bearer) => {
@@ -45,10 +64,7 @@ fn actor(caller: &Caller, route: &'static str, headers: &HeaderMap) -> Result<Ac
         user,
         key,
         on_behalf_of: if caller.is_admin() { on_behalf_of(headers)? } else { None },
-        address: None,
-        // A header's text is ASCII: it may be cut anywhere.
-        agent: agent.map(|agent| agent[..agent.len().min(MAX_USER_AGENT)].to_owned()),
-        route: route.to_owned(),
+        ..nobody(route, headers)
     })
 }
 

@@ -23,9 +23,10 @@ pub(crate) fn changed_by(actor: &Actor) -> Option<&str> {
     actor.on_behalf_of.as_deref().or(actor.user.as_deref())
 }
 
-/// With which key.
-pub(crate) fn changed_by_key(actor: &Actor) -> String {
-    actor.key.map_or_else(|| MASTER_KEY.to_owned(), |key| key.to_string())
+/// With which key. Who has none and is nobody was let in by something else.
+pub(crate) fn changed_by_key(actor: &Actor) -> Option<String> {
+    let master = || actor.user.as_ref().map(|_| MASTER_KEY.to_owned());
+    actor.key.map(|key| key.to_string()).or_else(master)
 }
 
 /// The row as the answer has it.
@@ -40,7 +41,7 @@ pub(crate) fn entry(view: &View, link: &AuditLink) -> AuditEntry {
         id: row.number.to_string(),
         updated_at: iso(row.at),
         changed_by: user.map(str::to_owned),
-        changed_by_api_key: actor.map(changed_by_key),
+        changed_by_api_key: actor.and_then(changed_by_key),
         action: row.action.name().to_owned(),
         table_name: row.table.name().to_owned(),
         object_id: row.object.clone(),
@@ -91,7 +92,7 @@ fn alias(view: &View, row: &AuditRow, told: [&Row; 2]) -> Option<String> {
         Table::Resource(kind) => {
             view.state.resource(kind, &row.object).map(|resource| resource.name.clone())
         }
-        Table::Member(_) | Table::Config | Table::Node | Table::More => None,
+        Table::Member(_) | Table::Config | Table::Node | Table::Cluster | Table::More => None,
     };
     let text = |fields: &Row, name: &str| match serde_json::from_str(fields.get(name)?.get()) {
         Ok(Value::String(alias)) => Some(alias),

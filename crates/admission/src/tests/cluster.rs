@@ -158,6 +158,7 @@ impl Plan {
             advertise: self.address.to_string(),
             seeds: self.seeds.clone(),
             bootstrap_expect: self.expect,
+            format: dunlin_state::Format::NEWEST,
             tasks: tasks.clone(),
             stop: stop.clone(),
         };

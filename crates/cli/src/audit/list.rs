@@ -44,7 +44,7 @@ pub struct ListArgs {
 }
 
 /// The names of the kinds here, and their tables.
-const KINDS: [(&str, &str); 15] = [
+const KINDS: [(&str, &str); 16] = [
     ("key", "LiteLLM_VerificationToken"),
     ("team", "LiteLLM_TeamTable"),
     ("member", "LiteLLM_TeamMembership"),
@@ -60,6 +60,7 @@ const KINDS: [(&str, &str); 15] = [
     ("model-access-group", "Dunlin_ModelAccessGroup"),
     ("config", "LiteLLM_Config"),
     ("node", "Dunlin_Node"),
+    ("cluster", "Dunlin_Cluster"),
 ];
 
 fn table_of(kind: &str) -> std::result::Result<&'static str, String> {

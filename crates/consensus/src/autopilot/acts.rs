@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use dunlin_state::Format;
 use dunlin_types::NodeId;
 
 /// A member this silent is marked down: the limits it owned move on.
@@ -34,6 +35,8 @@ pub(crate) struct MemberStatus {
     pub(crate) well: Duration,
     /// Entries it lacks; none if that is not known.
     pub(crate) lag: Option<u64>,
+    /// The newest format of the log that it says it knows; none if it is not heard.
+    pub(crate) format: Option<Format>,
 }
 
 /// The cluster at one moment.
@@ -43,6 +46,10 @@ pub(crate) struct Cluster {
     pub(crate) voters: BTreeSet<NodeId>,
     /// All members, voters included.
     pub(crate) members: BTreeMap<NodeId, MemberStatus>,
+    /// The log's format.
+    pub(crate) format: Format,
+    /// Whether it is raised only when somebody says so.
+    pub(crate) format_held: bool,
 }
 
 /// One thing to propose.
@@ -53,6 +60,8 @@ pub(crate) enum Act {
     MarkUp(NodeId),
     /// Whether it owns limits: not while it drains.
     Rest(NodeId, bool),
+    /// Every member knows it.
+    RaiseFormat(Format),
     /// To these; who leaves stays a learner.
     SetVoters(BTreeSet<NodeId>),
     /// A learner that was removed leaves Raft's membership.
@@ -82,11 +91,20 @@ pub(crate) fn acts(cluster: &Cluster) -> Vec<Act> {
             acts.push(Act::Rest(*id, draining));
         }
     }
+    acts.extend(newer_format(cluster).map(Act::RaiseFormat));
     // A leader that is to go, and a change of members under way, come first.
     if !acts.iter().any(|act| matches!(act, Act::HandOver | Act::Drop(_))) {
         acts.extend(voters(cluster).map(Act::SetVoters));
     }
     acts
+}
+
+/// The newest format that all members know, if it may be raised to that. One that is away may come back
+/// in an older version.
+fn newer_format(cluster: &Cluster) -> Option<Format> {
+    let members = cluster.members.values().filter(|member| !member.removed);
+    let known = members.map(|member| member.format).min().flatten()?;
+    (known > cluster.format && !cluster.format_held).then_some(known)
 }
 
 fn voters(cluster: &Cluster) -> Option<BTreeSet<NodeId>> {
@@ -156,6 +174,7 @@ mod tests {
         silent: Duration::ZERO,
         well: Duration::from_secs(11),
         lag: Some(0),
+        format: Some(Format::FIRST),
     };
 
     fn silent(seconds: u64) -> MemberStatus {
@@ -172,6 +191,8 @@ mod tests {
             leader: NodeId(1),
             voters: (1..=voters).map(NodeId).collect(),
             members: (1..).map(NodeId).zip(members.iter().cloned()).collect(),
+            format: Format::FIRST,
+            format_held: false,
         }
     }
 
@@ -237,6 +258,27 @@ mod tests {
             &[Act::MarkDown(NodeId(2)), Act::Drop(NodeId(4))],
         );
         check(3, &[going, WELL, WELL], &[Act::HandOver]);
+    }
+
+    #[test]
+    fn the_format_is_raised_to_the_newest_that_all_members_know() {
+        let first = Format::FIRST.0;
+        let knows = |format| MemberStatus { format: Some(Format(first + format)), ..WELL };
+        let away = MemberStatus { format: None, ..silent(1) };
+        let gone = MemberStatus { removed: true, listed: false, ..away.clone() };
+        let raise = |format| [Act::RaiseFormat(Format(first + format))];
+        check(1, &[knows(1)], &raise(1));
+        check(3, &[knows(1), knows(0), knows(1)], &[]);
+        check(3, &[knows(1), knows(1), away.clone()], &[]);
+        check(3, &[knows(3), knows(2), knows(1)], &raise(1));
+        // A learner counts like a voter; who was removed does not.
+        check(3, &[knows(1), knows(1), knows(1), knows(0)], &[]);
+        let left = acts(&cluster(3, &[knows(1), knows(1), knows(1), gone]));
+        assert_eq!(left, [Act::Drop(NodeId(4)), Act::RaiseFormat(Format(first + 1))]);
+        let held = Cluster { format_held: true, ..cluster(1, &[knows(1)]) };
+        assert_eq!(acts(&held), []);
+        let raised = Cluster { format: Format(first + 1), ..cluster(1, &[knows(1)]) };
+        assert_eq!(acts(&raised), []);
     }
 
     #[test]

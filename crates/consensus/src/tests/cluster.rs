@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use dunlin_gossip::{Fact, Gossip, NodeFact};
 use dunlin_rpc::Rpc;
-use dunlin_state::{Command, Reply};
+use dunlin_state::{Command, Format, Reply};
 use dunlin_types::{Clock, MonoMillis, NodeId, Secret, UnixMillis};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -60,6 +60,8 @@ pub(super) struct Plan {
     pub(super) expect: usize,
     /// How far its clock is ahead of the true time.
     pub(super) clock_ahead_ms: i64,
+    /// The newest format of the log that it knows.
+    pub(super) format: Format,
 }
 
 /// A running node.
@@ -99,12 +101,14 @@ impl Plan {
         let gossip = Gossip::start(gossip, clock(self.clock_ahead_ms)).expect("the port is free");
         gossip.publish(Fact::Node(NodeFact {
             cluster_address: self.address.to_string(),
+            format: self.format.0,
             ..NodeFact::default()
         }));
         let config = Config {
             advertise: self.address.to_string(),
             seeds: self.seeds.clone(),
             bootstrap_expect: self.expect,
+            format: self.format,
             tasks: tasks.clone(),
             stop: stop.clone(),
         };
@@ -185,6 +189,7 @@ pub(super) fn plans(dir: &Path, nodes: usize, seeds: usize, expect: usize) -> Ve
         seeds: named.clone(),
         expect,
         clock_ahead_ms: 0,
+        format: Format::NEWEST,
     };
     addresses.iter().enumerate().map(plan).collect()
 }

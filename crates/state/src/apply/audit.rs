@@ -41,6 +41,9 @@ pub(super) fn record(before: &State, after: &mut State, entry: &Entry) {
         resources(before, after, &mut found);
         holders(before, after, &mut found);
         reclaimed(before, after, entry, &mut found);
+        drained(entry, &mut found);
+        let (former, present) = (shown::format(before), shown::format(after));
+        found.extend(Found::of(Table::Cluster, "log format", Some(former), Some(present)));
     }
     let (index, at, node) = (after.applied, after.at, entry.id.node);
     let mut actor = entry.actor.as_deref().cloned();
@@ -120,6 +123,13 @@ fn reclaimed(before: &State, after: &State, entry: &Entry, found: &mut Vec<Found
     let (table, object) = named(holder);
     let shown = |state: &State| Some(shown::granted(*node, state.granted_of(of, *node)));
     found.extend(Found::of(table, &object, shown(before), shown(after)));
+}
+
+/// That a node drains is its own doing: no field of the state shows it.
+fn drained(entry: &Entry, found: &mut Vec<Found>) {
+    let Command::Drain { node, draining } = entry.command else { return };
+    let (former, present) = (shown::draining(!draining), shown::draining(draining));
+    found.extend(Found::of(Table::Node, &node.to_string(), Some(former), Some(present)));
 }
 
 /// Keys, teams, users and all others who spend, in the order in which they were made.

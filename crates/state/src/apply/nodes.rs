@@ -103,6 +103,13 @@ pub(super) fn mark(state: &mut State, node: NodeId, down: bool) -> Result<Reply,
     Ok(Reply::Done)
 }
 
+pub(super) fn drain(state: &State, node: NodeId) -> Result<Reply, Rejected> {
+    if state.nodes.contains_key(&node) {
+        return Ok(Reply::Done);
+    }
+    Err(Rejected::UnknownNode { node })
+}
+
 pub(super) fn rest(state: &mut State, node: NodeId, resting: bool) -> Result<Reply, Rejected> {
     let member = state.nodes.get_mut(&node).ok_or(Rejected::UnknownNode { node })?;
     if member.resting == resting {

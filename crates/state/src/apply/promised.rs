@@ -3,10 +3,12 @@
 //! neither comes to have less than it has promised.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use dunlin_types::EntityId;
 
 use crate::command::{Entity, Key, Kind, Rejected, Terms};
+use crate::format::Format;
 use crate::state::State;
 
 /// How a promise is written in the fields that are kept as text.
@@ -51,7 +53,9 @@ impl Limit {
     }
 
     fn promised(&self, state: &State, terms: &Terms, model: Option<&str>) -> Option<u64> {
-        self.held(state, terms, model).filter(|_| self.is_promised(terms))
+        let held =
+            if keeps_promises(state) { self.held(state, terms, model) } else { (self.of)(terms) };
+        held.filter(|_| self.is_promised(terms))
     }
 
     /// What there is of it to promise: of one model all that there is at most.
@@ -61,10 +65,17 @@ impl Limit {
 
     /// All models, and the single ones that are promised.
     fn scopes<'t>(&self, state: &'t State, terms: &'t Terms) -> Vec<Option<&'t str>> {
+        if !keeps_promises(state) {
+            return vec![None];
+        }
         let all = [Some(terms), shared(state, terms)].into_iter().flatten();
         let models = all.flat_map(|terms| (self.of_models)(terms).keys());
         [None].into_iter().chain(models.map(|model| Some(model.as_str()))).collect()
     }
+}
+
+fn keeps_promises(state: &State) -> bool {
+    state.format >= Format::KEEPS_PROMISES
 }
 
 fn shared<'s>(state: &'s State, terms: &Terms) -> Option<&'s Terms> {
@@ -85,8 +96,27 @@ pub(super) fn to_key(state: &State, key: &Key) -> Result<(), Rejected> {
 
 /// The same for a team, a group that has promised, and a shared budget of such groups.
 pub(super) fn to_entity(state: &State, entity: &Entity) -> Result<(), Rejected> {
+    let before = state.entity(entity.kind, &entity.name);
+    if keeps_promises(state) {
+        keeps_its_own(state, entity, before)?;
+    }
+    let above = entity.organization.as_ref().filter(|_| entity.kind == Kind::Team);
+    let Some(above) = above.and_then(|name| state.entity(Kind::Organization, name)) else {
+        return Ok(());
+    };
+    let before = before.filter(|before| before.organization == entity.organization);
+    let before = before.map(|before| &before.terms);
+    let theirs = || of_teams(state, &above.name);
+    check(state, (above, &above.terms), (entity.id, before, &entity.terms), theirs)
+}
+
+/// Whether a group, or the groups that a shared budget bounds, keep enough for what they have promised.
+fn keeps_its_own(
+    state: &State,
+    entity: &Entity,
+    before: Option<&Arc<Entity>>,
+) -> Result<(), Rejected> {
     let name = &entity.name;
-    let before = state.entity(entity.kind, name);
     match entity.kind {
         Kind::Team | Kind::Organization => {
             if let Some(before) = before {
@@ -107,14 +137,7 @@ pub(super) fn to_entity(state: &State, entity: &Entity) -> Result<(), Rejected> 
         }
         Kind::User | Kind::EndUser | Kind::Tag | Kind::AccessGroup => {}
     }
-    let above = entity.organization.as_ref().filter(|_| entity.kind == Kind::Team);
-    let Some(above) = above.and_then(|name| state.entity(Kind::Organization, name)) else {
-        return Ok(());
-    };
-    let before = before.filter(|before| before.organization == entity.organization);
-    let before = before.map(|before| &before.terms);
-    let theirs = || of_teams(state, &above.name);
-    check(state, (above, &above.terms), (entity.id, before, &entity.terms), theirs)
+    Ok(())
 }
 
 /// The groups that a shared budget bounds, and those in which it bounds whom they promise something.

@@ -82,13 +82,15 @@ pub enum Table {
     Config,
     /// The cluster's nodes.
     Node,
+    /// The cluster itself.
+    Cluster,
     /// What a command changed beyond the rows that one command may leave.
     More,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Key,
         Self::Entity(Kind::Team),
         Self::Entity(Kind::User),
@@ -104,6 +106,7 @@ impl Table {
         Self::Resource(ResourceKind::AccessGroup),
         Self::Config,
         Self::Node,
+        Self::Cluster,
         Self::More,
     ];
 
@@ -133,6 +136,7 @@ impl Table {
             Self::Resource(ResourceKind::AccessGroup) => "Dunlin_ModelAccessGroup",
             Self::Config => "LiteLLM_Config",
             Self::Node => "Dunlin_Node",
+            Self::Cluster => "Dunlin_Cluster",
             Self::More => "Dunlin_More",
         }
     }

@@ -4,9 +4,9 @@ use dunlin_seal::Sealer;
 use dunlin_types::Secret;
 use std::collections::BTreeMap;
 
-use dunlin_consensus::Role;
+use dunlin_consensus::{FormatStatus, Role};
 use dunlin_gossip::{HealthFact, LoadFact, Peer};
-use dunlin_state::{Command, CommandId, Entry};
+use dunlin_state::{Command, CommandId, Entry, Format};
 use dunlin_types::{ClusterId, Epoch, MonoMillis, UnixMillis};
 
 use super::*;
@@ -30,16 +30,9 @@ fn peer(alive: bool) -> Peer {
     }
 }
 
-#[test]
-fn members_are_shown_by_what_the_cluster_decided_and_what_is_heard_of_them() {
-    let mut state = dunlin_state::State::new();
-    let add = |node| Command::AddNode { node: NodeId(node), address: format!("n{node}:4100") };
-    let commands = [add(1), add(2), add(3), Command::MarkDown { node: NodeId(3) }];
-    for (seq, command) in (1..).zip(commands) {
-        let id = CommandId { node: NodeId(1), epoch: Epoch(1), seq };
-        state.apply(seq, UnixMillis(0), &Entry { id, actor: None, command }).expect("accepted");
-    }
-    let consensus = Status {
+/// The cluster as a follower knows it.
+fn followed_by_this() -> Status {
+    Status {
         cluster: Some(ClusterId(7)),
         leader: Some(NodeId(2)),
         term: 4,
@@ -51,7 +44,19 @@ fn members_are_shown_by_what_the_cluster_decided_and_what_is_heard_of_them() {
         clock_skew_ms: 0,
         log_bytes: 0,
         snapshot_bytes: 0,
-    };
+    }
+}
+
+#[test]
+fn members_are_shown_by_what_the_cluster_decided_and_what_is_heard_of_them() {
+    let mut state = dunlin_state::State::new();
+    let add = |node| Command::AddNode { node: NodeId(node), address: format!("n{node}:4100") };
+    let commands = [add(1), add(2), add(3), Command::MarkDown { node: NodeId(3) }];
+    for (seq, command) in (1..).zip(commands) {
+        let id = CommandId { node: NodeId(1), epoch: Epoch(1), seq };
+        state.apply(seq, UnixMillis(0), &Entry { id, actor: None, command }).expect("accepted");
+    }
+    let consensus = followed_by_this();
     let sealer = Sealer::new(&Secret::new("a cluster's secret").into());
     let (me, api) = (NodeId(1), "127.0.0.1:4000".to_owned());
     let own = Config { me, api, sealer: sealer.into(), max_staleness: None };
@@ -59,11 +64,14 @@ fn members_are_shown_by_what_the_cluster_decided_and_what_is_heard_of_them() {
     let view = View { me: NodeId(1), peers };
     let [master_key, prices] = ["ours", "ours"].map(str::to_owned);
     let said = NodeFact { master_key, prices, ..NodeFact::default() };
+    let (format, newest) = (state.format(), Format::NEWEST);
+    let format = FormatStatus { format, newest, held: false, waits_for: Vec::new() };
     let seen = Seen {
         own: &own,
         said: &said,
         ready: true,
         consensus: &consensus,
+        format: &format,
         staleness: Duration::ZERO,
         now: MonoMillis(96_000),
         state: &state,

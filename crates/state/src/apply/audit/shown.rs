@@ -256,6 +256,19 @@ pub(super) fn removed(node: &RemovedNode) -> Fields {
     fields
 }
 
+pub(super) fn draining(draining: bool) -> Fields {
+    let mut fields = Fields::default();
+    fields.put("draining", &draining);
+    fields
+}
+
+pub(super) fn format(state: &State) -> Fields {
+    let mut fields = Fields::default();
+    fields.put("format", &state.format);
+    fields.put("held", &state.format_held);
+    fields
+}
+
 /// What a node has of someone's budgets.
 pub(super) fn granted(node: NodeId, amount: NanoUsd) -> Fields {
     let mut fields = Fields::default();

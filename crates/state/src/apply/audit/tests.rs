@@ -10,6 +10,7 @@ use crate::command::{
     Change, Command, CommandId, Entity, KeyChanges, Member, Rejected, Reply, ResourceChange,
     SettingChange, Spender, Terms, TermsChanges,
 };
+use crate::format::Format;
 
 #[derive(Default)]
 struct Script {
@@ -203,6 +204,38 @@ fn a_row_tells_who_and_from_where_and_a_nodes_own_doings_leave_none_but_the_conf
     script.run(Command::RemoveNode { node, by: "ann".to_owned() });
     let node = "0000000000000003";
     assert_rows(&mut script, &[["deleted", "Dunlin_Node", node, r#"{"address":"n:1"}"#, "{}"]]);
+}
+
+#[test]
+fn who_drained_a_node_and_who_held_the_format_is_told() {
+    let mut script = Script::default();
+    let (node, id) = (NodeId(3), "0000000000000003");
+    script.by(None, Command::AddNode { node, address: "n:1".to_owned() }).expect("new");
+    script.run(Command::Drain { node, draining: true });
+    script.run(Command::Drain { node, draining: false });
+    let [no, yes] = [r#"{"draining":false}"#, r#"{"draining":true}"#];
+    let drained =
+        [["updated", "Dunlin_Node", id, no, yes], ["updated", "Dunlin_Node", id, yes, no]];
+    assert_rows(&mut script, &drained);
+    let stranger = Command::Drain { node: NodeId(9), draining: true };
+    assert!(script.by(Some(ann()), stranger).is_err());
+
+    script.run(Command::HoldFormat { held: true });
+    script.run(Command::HoldFormat { held: true });
+    let raise = || Command::RaiseFormat { to: Format::NEWEST };
+    assert_eq!(script.by(None, raise()), Ok(Reply::Unchanged), "it is held");
+    assert_eq!(script.state.format(), Format::FIRST);
+    let [free, held] = [r#"{"held":false}"#, r#"{"held":true}"#];
+    assert_rows(&mut script, &[["updated", "Dunlin_Cluster", "log format", free, held]]);
+    script.run(Command::HoldFormat { held: false });
+    assert_rows(&mut script, &[["updated", "Dunlin_Cluster", "log format", held, free]]);
+    assert_eq!(script.by(None, raise()), Ok(Reply::Done));
+    assert_eq!(script.by(None, raise()), Ok(Reply::Unchanged));
+    let back = Command::RaiseFormat { to: Format::FIRST };
+    assert_eq!(script.by(None, back), Ok(Reply::Unchanged));
+    let restored = State::restore(&script.state.snapshot()).expect("our own");
+    assert_eq!((restored.format(), restored.format_is_held()), (Format::NEWEST, false));
+    assert_rows(&mut script, &[]);
 }
 
 #[test]

@@ -2,6 +2,14 @@
 
 use super::*;
 use crate::command::{Entity, EntityChanges, Kind, Terms, TermsChanges};
+use crate::format::Format;
+
+/// A script by the rules of the newest format.
+fn newest() -> Script {
+    let mut script = Script::default();
+    script.run(Command::RaiseFormat { to: Format::NEWEST }).expect("news");
+    script
+}
 
 fn terms(rpm: u64, promise: &str) -> Terms {
     let other = [("rpm_limit_type".to_owned(), format!("\"{promise}_throughput\""))];
@@ -21,7 +29,7 @@ fn key_of(clear: &str, team: &str, terms: Terms) -> Command {
 
 #[test]
 fn nobody_is_promised_more_than_there_is() {
-    let mut script = Script::default();
+    let mut script = newest();
     let name = "acme".to_owned();
     let acme = Terms { rpm: Some(100), ..Terms::default() };
     let acme = Entity { kind: Kind::Organization, name, terms: acme, ..Entity::default() };
@@ -57,7 +65,7 @@ fn nobody_is_promised_more_than_there_is() {
 
 #[test]
 fn a_promise_through_a_shared_budget_or_of_one_model_is_one() {
-    let mut script = Script::default();
+    let mut script = newest();
     let shared = |rpm: u64| Entity {
         kind: Kind::Budget,
         name: "shared".to_owned(),
@@ -93,4 +101,32 @@ fn a_promise_through_a_shared_budget_or_of_one_model_is_one() {
     script.run(key_of("sk-c", "blue", of_model(70))).expect("of the model nothing was promised");
     let refused = script.run(key_of("sk-d", "blue", of_model(40)));
     assert!(matches!(refused, Err(Rejected::Overpromised { promised: 70, asked: 40, .. })));
+}
+
+#[test]
+fn before_the_format_that_brought_them_no_other_rules_hold() {
+    let mut script = Script::default();
+    let blue = Terms { rpm: Some(100), ..Terms::default() };
+    let blue = Entity { name: "blue".to_owned(), terms: blue, ..Entity::default() };
+    let blue = Command::CreateEntity { entity: Box::new(blue), members: Vec::new() };
+    script.run(blue).expect("new");
+    let of_model = || Terms {
+        rpm: None,
+        model_rpm: [("chat".to_owned(), 70)].into(),
+        ..terms(0, "guaranteed")
+    };
+    let lower = |rpm: u64| {
+        let terms = TermsChanges { rpm: Change::Set(rpm), ..TermsChanges::default() };
+        let changes = Box::new(EntityChanges { terms, ..EntityChanges::default() });
+        Command::UpdateEntity { kind: Kind::Team, name: "blue".to_owned(), changes }
+    };
+    script.run(key_of("sk-a", "blue", terms(60, "guaranteed"))).expect("60 of 100");
+    assert!(script.run(key_of("sk-b", "blue", terms(41, "guaranteed"))).is_err(), "as ever");
+    script.run(key_of("sk-b", "blue", of_model())).expect("of the model nothing was promised");
+    script.run(key_of("sk-c", "blue", of_model())).expect("nor is what was promised looked at");
+    script.run(lower(50)).expect("it may have less than it promised");
+    script.run(Command::RaiseFormat { to: Format::NEWEST }).expect("news");
+    assert!(script.run(key_of("sk-d", "blue", of_model())).is_err());
+    assert!(script.run(lower(40)).is_err());
+    script.run(lower(60)).expect("more than before");
 }
