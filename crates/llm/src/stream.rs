@@ -63,6 +63,8 @@ pub struct Chunk {
     /// The member to cut for a client that did not ask for usage: providers that are asked by the
     /// gateway put one, if only a null, into every chunk.
     pub(crate) usage_at: Option<Span>,
+    /// It has a usage, whatever that says.
+    pub(crate) tells_usage: bool,
     pub(crate) has_choices: bool,
     pub(crate) text_bytes: u64,
     /// How many of the choices end here.
@@ -75,7 +77,7 @@ impl Chunk {
     /// only usage, and the client did not ask for it.
     #[must_use]
     pub fn write(&self, model: &str, wants_usage: bool) -> Option<Bytes> {
-        if self.usage.is_some() && !self.has_choices && !wants_usage {
+        if self.tells_usage && !self.has_choices && !wants_usage {
             return None;
         }
         let unasked = self.usage_at.filter(|_| !wants_usage);
@@ -118,6 +120,12 @@ impl Chunk {
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
         self.usage
+    }
+
+    /// Whether the chunk has a usage, even one that counts nothing.
+    #[must_use]
+    pub fn tells_usage(&self) -> bool {
+        self.tells_usage
     }
 
     /// The service tier that the answer is served in, if the provider says so in this chunk.

@@ -132,7 +132,7 @@ impl Provider for Cohere {
     }
 
     fn stream(&self, _request: &ChatRequest, _to: &Target) -> Box<dyn StreamDecoder> {
-        Box::new(Frames::from(read::Events::default()))
+        Box::new(Frames::new(read::Events::default()))
     }
 }
 

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use dunlin_llm::BadReply;
 use dunlin_llm::openai::UpstreamError;
+use dunlin_llm::{BadFrame, BadReply};
 use http::StatusCode;
 
 use crate::EncodeError;
@@ -231,9 +231,9 @@ impl ProviderError {
     pub fn event(speaker: &'static str, error: UpstreamError) -> Self {
         let status = status_of(&error);
         let cause = match status {
-            Some(status @ 400..=599) => Cause::of(status, &error),
-            Some(_) | None if is_context_window(&error) => Cause::ContextWindow,
-            Some(_) | None => Cause::BadReply,
+            Some(status) => Cause::of(status, &error),
+            None if is_context_window(&error) => Cause::ContextWindow,
+            None => Cause::BadReply,
         };
         Self { cause, message: error.message, kind: error.kind, speaker }
     }
@@ -241,13 +241,15 @@ impl ProviderError {
     /// The provider's stream is broken.
     #[must_use]
     pub fn stream(speaker: &'static str, error: &StreamError) -> Self {
-        Self::own(Cause::BadReply, speaker, error.to_string())
+        let is_untold = matches!(error, StreamError::BadFrame(BadFrame::Untold { .. }));
+        Self::own(unread(is_untold), speaker, error.to_string())
     }
 
     /// The provider's answer is none.
     #[must_use]
     pub fn bad_reply(speaker: &'static str, error: &BadReply) -> Self {
-        Self::own(Cause::BadReply, speaker, error.to_string())
+        let is_untold = matches!(error, BadReply::Untold { .. });
+        Self::own(unread(is_untold), speaker, error.to_string())
     }
 
     /// The provider's answer lacks what it is asked for.
@@ -355,6 +357,7 @@ impl ProviderError {
 /// Words that stand for a status: OpenAI's codes and types, and Anthropic's types.
 const STATUS_WORDS: &[(&str, u16)] = &[
     ("authentication_error", 401),
+    ("billing_error", 402),
     ("context_length_exceeded", 400),
     ("insufficient_quota", 429),
     ("invalid_api_key", 401),
@@ -366,13 +369,22 @@ const STATUS_WORDS: &[(&str, u16)] = &[
     ("rate_limit_error", 429),
     ("rate_limit_exceeded", 429),
     ("request_too_large", 413),
+    ("server_is_overloaded", 503),
+    ("timeout_error", 504),
 ];
+
+/// An answer in a form that its client's route has no word for would be made in vain again: to ask
+/// there is the request's fault.
+fn unread(is_untold: bool) -> Cause {
+    if is_untold { Cause::BadRequest } else { Cause::BadReply }
+}
 
 fn status_of(error: &UpstreamError) -> Option<u16> {
     let status = |word: &str| STATUS_WORDS.iter().find(|(known, _)| *known == word);
     let named = |word: Option<&str>| word.and_then(status).map(|(_, status)| *status);
     let code = error.code.as_deref();
-    let number = code.and_then(|code| code.parse().ok());
+    // Some number their errors in ways of their own.
+    let number = code.and_then(|code| code.parse().ok()).filter(|code| (400..=599).contains(code));
     number.or_else(|| named(code)).or_else(|| named(error.kind.as_deref()))
 }
 

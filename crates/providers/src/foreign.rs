@@ -1,7 +1,7 @@
 //! What only the client's dialect has, for a provider of another: said otherwise where there is a way,
 //! and refused where the answer would be another one without it.
 
-use dunlin_llm::form::{Chat, Json, Part, PartKind, Role, Source, Tool, ToolChoice};
+use dunlin_llm::form::{Chat, Json, Part, PartKind, Role, Source, Tool};
 use dunlin_llm::{BadRequest, ChatRequest, Dialect, ParamRules, Target, anthropic, gemini};
 use serde_json::{Value, json};
 
@@ -9,6 +9,9 @@ use crate::{EncodeError, Provider, responses};
 
 /// Providers whose chats have OpenAI's option to search the web.
 const SEARCHING: &[&str] = &["azure", "azure_ai", "openai"];
+const INSTRUCTIONS: &str = "instructions as texts";
+const NOT_UPLOADED: &str = "a picture or document inline or by URL: only the provider that keeps an \
+                            uploaded file can read it";
 /// Google's tools that search it.
 const GOOGLES_SEARCHES: &[&str] = &["googleSearch", "googleSearchRetrieval"];
 
@@ -24,7 +27,7 @@ pub(crate) fn fit(
     (to, rules): (&Target, &ParamRules),
 ) -> Result<(), EncodeError> {
     let dialect = provider.dialect(to);
-    if dialect == Some(chat.from) || chat.from == Dialect::Responses {
+    if dialect == Some(chat.from) {
         return Ok(());
     }
     let refuse = |name: String, expected| {
@@ -40,12 +43,14 @@ pub(crate) fn fit(
         let (from, role) = (chat.from, message.role);
         say(from, role, &mut message.parts).map_err(|(name, expected)| refuse(name, expected))?;
     }
+    if chat.from == Dialect::Responses {
+        return Ok(());
+    }
     if chat.from == Dialect::OpenAi
         && matches!(dialect, Some(Dialect::Anthropic | Dialect::Responses))
     {
         search_by_tool(chat);
     }
-    leave_allowed(chat);
     let mut lost = lost_params(chat);
     lost.extend(fit_tools(provider, chat, dialect));
     if lost.is_empty() || rules.drop_unsupported {
@@ -71,12 +76,18 @@ fn say(from: Dialect, role: Role, parts: &mut Vec<Part>) -> Result<(), Unsayable
                 None => continue,
             },
             PartKind::ToolResult { parts, .. } => say(from, role, parts)?,
-            PartKind::Image { source: Source::Id(id), .. }
-            | PartKind::File { source: Source::Id(id), .. }
-                if from == Dialect::Anthropic =>
+            PartKind::Image { .. } | PartKind::Audio { .. } | PartKind::File { .. }
+                if role == Role::System =>
             {
-                let expected = "a picture or document inline or by URL: only the provider that keeps an uploaded file can read it";
-                return Err((format!("messages: file_id {id}"), expected));
+                return Err(("messages: a picture, a sound or a file".to_owned(), INSTRUCTIONS));
+            }
+            PartKind::Image { source: Source::Id(id), .. }
+                if matches!(from, Dialect::Anthropic | Dialect::Responses) =>
+            {
+                return Err((format!("messages: file_id {id}"), NOT_UPLOADED));
+            }
+            PartKind::File { source: Source::Id(id), .. } if from == Dialect::Anthropic => {
+                return Err((format!("messages: file_id {id}"), NOT_UPLOADED));
             }
             PartKind::Text(_)
             | PartKind::Refusal(_)
@@ -111,12 +122,28 @@ fn words(from: Dialect, role: Role, part: &Value) -> Result<Option<String>, Unsa
         let (title, source) = (text(&part["title"]), text(&part["source"]));
         return Ok(Some(format!("{title}\n{source}\n\n{}", found.join("\n"))));
     }
-    if role == Role::Assistant {
-        return Ok(None);
+    if (from, kind) == (Dialect::Anthropic, Some("compaction")) {
+        return Ok(Some(text(&part["content"])));
     }
     let first = part.as_object().and_then(|members| members.keys().next());
     let named = kind.or(first.map(String::as_str)).unwrap_or("a part").to_owned();
+    if role == Role::Assistant && is_trace(from, &named) {
+        return Ok(None);
+    }
     Err((format!("messages: {named}"), "parts that this model's provider has a word for"))
+}
+
+/// Whether a piece of a model's turn is such a trace, by its type or its member.
+fn is_trace(from: Dialect, named: &str) -> bool {
+    match from {
+        Dialect::Anthropic => {
+            matches!(named, "server_tool_use" | "mcp_tool_use") || named.ends_with("_tool_result")
+        }
+        Dialect::Gemini => matches!(named, "toolCall" | "toolResponse"),
+        // Frameworks repeat what stands in members of its own: its calls and its thoughts.
+        Dialect::OpenAi => matches!(named, "tool_use" | "reasoning" | "reasoning_content"),
+        Dialect::Responses => false,
+    }
 }
 
 /// OpenAI's option to search the web is a tool of Anthropic's.
@@ -147,20 +174,6 @@ fn search_there(tool: &Value) -> Json {
         wire["filters"] = json!({"allowed_domains": sites});
     }
     Json::of(&wire)
-}
-
-/// Google's `allowedFunctionNames`: of several that may be called, others are not shown.
-fn leave_allowed(chat: &mut Chat) {
-    let config = said(chat, "toolConfig").filter(|_| chat.from == Dialect::Gemini).map(Json::value);
-    let Some(config) = config.filter(|_| chat.tool_choice == Some(ToolChoice::Required)) else {
-        return;
-    };
-    let allowed = &config["functionCallingConfig"]["allowedFunctionNames"];
-    let Some(allowed) = allowed.as_array().filter(|names| !names.is_empty()) else { return };
-    chat.tools.retain(|tool| match tool {
-        Tool::Function { name, .. } => allowed.iter().any(|allowed| allowed == name.as_str()),
-        Tool::Hosted(_) => true,
-    });
 }
 
 /// Parameters of the client's dialect without which the answer would be another.

@@ -7,6 +7,7 @@ use dunlin_llm::StreamEvent;
 use dunlin_llm::openai::UpstreamError;
 use dunlin_llm::sse::Splitter;
 
+use crate::stream::MAX_EVENT_BYTES;
 use crate::{StreamDecoder, StreamError};
 
 /// What the frames of one dialect say.
@@ -41,8 +42,8 @@ pub(crate) struct Frames<R> {
 }
 
 impl<R: ReadFrame> Frames<R> {
-    pub(crate) fn new(reader: R, splitter: Splitter) -> Self {
-        Self { reader, splitter, ended: false }
+    pub(crate) fn new(reader: R) -> Self {
+        Self { reader, splitter: Splitter::with_frames_of(MAX_EVENT_BYTES), ended: false }
     }
 
     fn read(&mut self, events: &mut Vec<StreamEvent>) -> Result<ControlFlow<()>, StreamError> {
@@ -58,12 +59,6 @@ impl<R: ReadFrame> Frames<R> {
             }
         }
         Ok(Continue(()))
-    }
-}
-
-impl<R: ReadFrame> From<R> for Frames<R> {
-    fn from(reader: R) -> Self {
-        Self::new(reader, Splitter::default())
     }
 }
 

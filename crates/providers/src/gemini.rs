@@ -1,6 +1,7 @@
 //! Gemini on Google AI Studio.
 
 use bytes::Bytes;
+use dunlin_llm::form::Chat;
 use dunlin_llm::gemini::{self, read_batch, write_batch};
 use dunlin_llm::{ChatReply, ChatRequest, Dialect, Endpoint, Target};
 use dunlin_types::{Credential, UnixMillis};
@@ -42,6 +43,10 @@ impl Provider for Gemini {
 
     fn hosts(&self, tool: &str, _to: &Target) -> bool {
         gemini::hosts(tool)
+    }
+
+    fn restricts_tools(&self, chat: &Chat, to: &Target) -> bool {
+        google::restricts_tools(chat, &to.model)
     }
 
     fn params(&self, to: &Target) -> Params {

@@ -1,7 +1,7 @@
 //! What Google's two services share: the dialect, and how its models differ.
 
 use bytes::Bytes;
-use dunlin_llm::form::{Embed, Vectors};
+use dunlin_llm::form::{Chat, Embed, ToolChoice, Vectors};
 use dunlin_llm::gemini::{ChatStyle, Embedded, Thinking, pass_reply, read_reply, write_chat};
 use dunlin_llm::{BadReply, ChatReply, ChatRequest, Dialect, Target};
 
@@ -100,6 +100,12 @@ impl Generation {
     }
 }
 
+/// A choice among some functions that must be made is known to all models, one that may be made to
+/// those of the third generation.
+pub(crate) fn restricts_tools(chat: &Chat, model: &str) -> bool {
+    chat.tool_choice == Some(ToolChoice::Required) || Generation::of(model) == Generation::Strict
+}
+
 fn style(model: &str, service_tier: bool) -> ChatStyle {
     let generation = Generation::of(model);
     let thinking = if generation == Generation::Strict {
@@ -113,7 +119,7 @@ fn style(model: &str, service_tier: bool) -> ChatStyle {
         } else {
             128
         };
-        Thinking::Budget { least }
+        Thinking::Budget { least, always: model.contains("2.5-pro") }
     };
     ChatStyle { strict_calls: generation == Generation::Strict, thinking, service_tier }
 }

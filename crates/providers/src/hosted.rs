@@ -26,11 +26,13 @@ pub(crate) fn fit(
     let is_lacking = |tool: &Tool| tool.kind().is_some_and(|kind| !provider.hosts(&kind, to));
     let lacking = chat.tools.extract_if(.., |tool| is_lacking(tool)).collect::<Vec<_>>();
     let Some(first) = lacking.iter().find_map(Tool::kind) else { return Ok(()) };
-    let is_none_left = chat.tools.is_empty();
+    let is_none_left = !chat.tools.iter().any(|tool| chat.allows(tool));
     let must_be_called = match &chat.tool_choice {
         Some(ToolChoice::Hosted(kind)) => (!provider.hosts(kind, to)).then_some(&**kind),
         Some(ToolChoice::Required) => is_none_left.then_some(&*first),
-        Some(ToolChoice::Auto) | None => (is_none_left && chat.narrowed).then_some(&*first),
+        Some(ToolChoice::Auto) | None => {
+            (is_none_left && chat.allowed.is_some()).then_some(&*first)
+        }
         Some(ToolChoice::None | ToolChoice::Named(_)) => None,
     };
     if let Some(tool) = must_be_called {

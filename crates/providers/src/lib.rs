@@ -6,6 +6,7 @@
 //! answers into `testdata/<name>/`. Read `openai_compatible.rs` first.
 
 use bytes::Bytes;
+use dunlin_llm::form::Chat;
 use dunlin_llm::{ChatReply, ChatRequest, Dialect, StreamEvent, Target};
 use dunlin_types::{Credential, UnixMillis};
 use http::{Request, StatusCode};
@@ -117,6 +118,12 @@ pub trait Provider: Sync {
     /// True if a chat with the model of `to` can be given a tool that OpenAI's responses run
     /// themselves, by its type there, such as `web_search`.
     fn hosts(&self, _tool: &str, _to: &Target) -> bool {
+        false
+    }
+
+    /// True if the model of `to` can be told which of a chat's functions it may call this time, so that
+    /// the cached beginning of the prompt, where all of them stand, holds. Others are shown only those.
+    fn restricts_tools(&self, _chat: &Chat, _to: &Target) -> bool {
         false
     }
 

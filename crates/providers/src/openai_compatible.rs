@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use dunlin_llm::form::{Chat, is_web_search};
+use dunlin_llm::form::{Chat, Tool, is_web_search};
 use dunlin_llm::openai::{ChatStyle, read_reply, without_developers, write_chat};
 use dunlin_llm::{ChatReply, ChatRequest, Dialect, Endpoint, Target, edit, responses};
 use dunlin_types::{Credential, UnixMillis};
@@ -324,6 +324,13 @@ impl Provider for OpenAiCompatible {
             Some(_) | None => self.lacks,
         };
         if refused.is_empty() { Params::All } else { Params::AllBut(refused) }
+    }
+
+    /// OpenAI's own API. It does not restrict what it runs itself.
+    fn restricts_tools(&self, chat: &Chat, to: &Target) -> bool {
+        let is_its_own = |tool: &Tool| tool.kind().is_some_and(|kind| kind != "custom");
+        let is_azure = self.id.starts_with("azure");
+        self.asks_openais(to) && !is_azure && !chat.tools.iter().any(is_its_own)
     }
 
     fn hosts(&self, tool: &str, to: &Target) -> bool {

@@ -114,6 +114,13 @@ pub(crate) fn form(
     }
     hosted::fit(provider, &mut chat, to)?;
     foreign::fit(provider, request, &mut chat, (to, &rules))?;
+    if !provider.restricts_tools(&chat, to) {
+        chat.leave_allowed();
+    }
+    // Only Google's models are shown again what they drew.
+    if provider.dialect(to) != Some(Dialect::Gemini) {
+        chat.show_answers_beside();
+    }
     // To call as the model likes is what all do anyway.
     let knows_parallel = provider.params(to).has("parallel_tool_calls");
     chat.parallel_tool_calls = chat.parallel_tool_calls.filter(|may| knows_parallel || !may);

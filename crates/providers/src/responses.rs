@@ -7,10 +7,8 @@ use bytes::Bytes;
 use dunlin_llm::StreamEvent;
 use dunlin_llm::form::Chat;
 use dunlin_llm::responses::{StreamReader, frames_of_reply};
-use dunlin_llm::sse::Splitter;
 
 use crate::frames::{self, Frames, ReadFrame};
-use crate::stream::MAX_EVENT_BYTES;
 use crate::{Params, StreamError, params, reasoning};
 
 /// What a chat has and a response has not.
@@ -79,7 +77,7 @@ pub(crate) struct ResponseStream(StreamReader);
 
 impl ResponseStream {
     pub(crate) fn translating() -> Frames<Self> {
-        Frames::new(Self::default(), Splitter::with_frames_of(MAX_EVENT_BYTES))
+        Frames::new(Self::default())
     }
 }
 

@@ -5,13 +5,12 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use bytes::Bytes;
 use dunlin_llm::edit::renamed;
 use dunlin_llm::openai::{Choices, DeltaReader, frames_of_reply, read_frame};
-use dunlin_llm::sse::{FrameTooLong, Splitter};
+use dunlin_llm::sse::FrameTooLong;
 use dunlin_llm::{BadFrame, ChatRequest, StreamEvent, Word, responses};
 
 use crate::frames::{self, Frames, ReadFrame};
 
-/// The longest event of a response, whose last one repeats the whole answer, and of Google's, which
-/// may be a picture.
+/// The longest event of a stream: it may be a picture, or repeat a whole answer.
 pub const MAX_EVENT_BYTES: usize = 16 << 20;
 
 /// Why a stream cannot be read to its end.
@@ -53,19 +52,20 @@ enum Form {
 impl OpenAiStream {
     /// Of an answer to `request` that passes.
     pub(crate) fn passing(request: &ChatRequest) -> Frames<Self> {
-        let form = Form::Passing;
-        Self { form, open: request.choices().into(), has_begun: false, has_ended: false }.into()
+        Self::of(Form::Passing, request.choices())
     }
 
     /// Of an answer to `request` that is taken apart.
     pub(crate) fn translating(request: &ChatRequest) -> Frames<Self> {
-        let form = Form::Translating(Box::default());
-        Self { form, open: request.choices().into(), has_begun: false, has_ended: false }.into()
+        Self::of(Form::Translating(Box::default()), request.choices())
     }
 
     pub(crate) fn of_responses() -> Frames<Self> {
-        let passing = Self { form: Form::Responses, open: 1, has_begun: false, has_ended: false };
-        Frames::new(passing, Splitter::with_frames_of(MAX_EVENT_BYTES))
+        Self::of(Form::Responses, 1)
+    }
+
+    fn of(form: Form, choices: u32) -> Frames<Self> {
+        Frames::new(Self { form, open: choices.into(), has_begun: false, has_ended: false })
     }
 
     /// Counts the choices that end in what has been read.

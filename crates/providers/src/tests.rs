@@ -5,12 +5,15 @@
 //! with `native-` is said in a dialect that no client speaks, and with `responses-` where chats are
 //! asked as responses; what it means is tested beside its provider.
 
+mod choices;
 mod ends;
 mod failures;
 pub(crate) mod hostile;
 mod lame;
+mod pictures;
 mod said;
 mod seals;
+mod unknown;
 mod whole;
 mod wishes;
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use dunlin_llm::anthropic::{self, Abilities, MessageStyle, parse_reply};
-use dunlin_llm::form::Json;
+use dunlin_llm::form::{Chat, Json};
 use dunlin_llm::gemini::{self, read_predictions, write_instances};
 use dunlin_llm::openai::{ChatStyle, read_reply, write_chat};
 use dunlin_llm::{ChatReply, ChatRequest, Dialect, Endpoint, Target, edit};
@@ -175,6 +175,10 @@ impl Provider for VertexAi {
 
     fn is_strict(&self, model: &str) -> bool {
         Publisher::of(model) == Publisher::Anthropic
+    }
+
+    fn restricts_tools(&self, chat: &Chat, to: &Target) -> bool {
+        self.dialect(to) == Some(Dialect::Gemini) && google::restricts_tools(chat, &to.model)
     }
 
     fn hosts(&self, tool: &str, to: &Target) -> bool {

@@ -97,6 +97,7 @@ impl FrameReader {
             id,
             usage,
             usage_at: None,
+            tells_usage: usage.is_some(),
             has_choices: true,
             ended: u64::from(peek.r#type == "message_delta"),
             text_bytes,

@@ -1,7 +1,10 @@
-//! Pictures, sounds and files in what tools said, for providers that take only words there.
+//! Pictures, sounds and files in what tools or the model said, for providers that take only words
+//! there.
 
-use crate::form::{Chat, Part, PartKind, Role};
+use crate::form::{Chat, Message, Part, PartKind, Role};
 
+/// Said before what the model showed.
+const SHOWN: &str = "Shown by the assistant:";
 /// Said by a tool whose result is all beside it.
 const BELOW: &str = "The result is in the message that follows.";
 
@@ -29,6 +32,30 @@ impl Chat {
                 shown.extend(media);
             }
             message.parts.splice(last..last, shown).for_each(drop);
+        }
+    }
+
+    /// Moves what is no text out of the model's turns: the user shows it next, behind the results of
+    /// tools.
+    pub fn show_answers_beside(&mut self) {
+        for at in (0..self.messages.len()).rev() {
+            let message = &mut self.messages[at];
+            if message.role != Role::Assistant || !message.parts.iter().any(is_media) {
+                continue;
+            }
+            let media = message.parts.extract_if(.., |part| is_media(part));
+            let shown: Vec<Part> = [Part::text(SHOWN)].into_iter().chain(media).collect();
+            match self.messages.get_mut(at + 1).filter(|next| next.role == Role::User) {
+                Some(next) => {
+                    let is_result = |part: &Part| matches!(part.kind, PartKind::ToolResult { .. });
+                    let last = next.parts.iter().rposition(is_result).map_or(0, |last| last + 1);
+                    next.parts.splice(last..last, shown).for_each(drop);
+                }
+                None => {
+                    let next = Message { role: Role::User, name: None, parts: shown };
+                    self.messages.insert(at + 1, next);
+                }
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A chat as it is asked.
 
+use std::collections::BTreeSet;
+
 use serde_json::Number;
 
 use crate::form::{Format, Json, Tool, ToolChoice, of_openais_seal};
@@ -16,8 +18,8 @@ pub struct Chat {
     pub tools: Vec<Tool>,
     /// Whether it must, may or must not.
     pub tool_choice: Option<ToolChoice>,
-    /// Whether the client has more tools than it allows this time.
-    pub narrowed: bool,
+    /// The functions that may be called this time, where not all may.
+    pub allowed: Option<BTreeSet<String>>,
     /// False: at most one call in one answer.
     pub parallel_tool_calls: Option<bool>,
     /// The bound on tokens of each choice.
@@ -243,6 +245,12 @@ impl PartKind {
         let is_googles = endpoint.dialect() == Dialect::Gemini;
         let is_told = is_googles || endpoint == Endpoint::ChatCompletions;
         match self {
+            // There it is always inline.
+            Self::Image { source: Source::Inline { .. }, .. }
+                if endpoint == Endpoint::Responses =>
+            {
+                None
+            }
             Self::Image { .. } if !is_told => Some("a picture"),
             Self::Audio { .. } if !is_told => Some("a sound"),
             Self::File { .. } if !is_googles => Some("a file"),

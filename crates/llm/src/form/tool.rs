@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::form::{Cache, Json};
+use crate::form::{Cache, Chat, Json};
 use crate::json::{members, string};
 
 /// What the only argument of a tool that takes any text is called where it is a function.
@@ -54,6 +54,38 @@ impl Tool {
         let found = members(json.text()).ok()?;
         let kind = found.iter().find(|member| member.name == "type")?;
         string(kind.value)
+    }
+}
+
+impl Chat {
+    /// Lets only some of its tools be called this time. What a provider runs itself, and may not be
+    /// called, is left out at once: few can be told otherwise. False: nothing may be called.
+    pub(crate) fn allow_only(&mut self, is_allowed: impl Fn(&Tool) -> bool) -> bool {
+        self.tools.retain(|tool| matches!(tool, Tool::Function { .. }) || is_allowed(tool));
+        let allowed: Vec<&Tool> = self.tools.iter().filter(|tool| is_allowed(tool)).collect();
+        let any = !allowed.is_empty();
+        let names = allowed.into_iter().filter_map(|tool| match tool {
+            Tool::Function { name, .. } => Some(name.clone()),
+            Tool::Hosted(_) => None,
+        });
+        self.allowed = Some(names.collect());
+        any
+    }
+
+    /// Whether the model may call it this time.
+    #[must_use]
+    pub fn allows(&self, tool: &Tool) -> bool {
+        match (&self.allowed, tool) {
+            (Some(allowed), Tool::Function { name, .. }) => allowed.contains(name),
+            (Some(_), Tool::Hosted(_)) | (None, _) => true,
+        }
+    }
+
+    /// Forgets the tools that may not be called this time, for who cannot be told.
+    pub fn leave_allowed(&mut self) {
+        let mut tools = std::mem::take(&mut self.tools);
+        tools.retain(|tool| self.allows(tool));
+        (self.tools, self.allowed) = (tools, None);
     }
 }
 

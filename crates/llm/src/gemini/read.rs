@@ -38,7 +38,8 @@ pub(crate) fn read_chat(
     for member in members.iter().filter(|member| member.name == "systemInstruction") {
         let at = |expected| invalid("systemInstruction", expected);
         let mut parts = Turns::default().read(member.value).map_err(at)?.parts;
-        parts.retain(|part| part.as_text().is_some());
+        // A seal of what another said means nothing here.
+        parts.retain(|part| !matches!(part.kind, PartKind::Thinking { .. }));
         chat.messages.push(Message { role: Role::System, name: None, parts });
     }
     for member in &members {
@@ -282,6 +283,13 @@ fn tool_config(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest> {
         (Some("AUTO" | "VALIDATED"), _) => Some(ToolChoice::Auto),
         (Some(_) | None, _) => None,
     };
+    let names = calling.allowed_function_names;
+    let restricts = match &chat.tool_choice {
+        Some(ToolChoice::Required) => true,
+        Some(ToolChoice::Auto) => calling.mode.as_deref() == Some("VALIDATED"),
+        Some(ToolChoice::None | ToolChoice::Named(_) | ToolChoice::Hosted(_)) | None => false,
+    };
+    chat.allowed = (restricts && !names.is_empty()).then(|| names.into_iter().collect());
     // It may say more than that, which only Google understands.
     chat.other.push(("toolConfig".to_owned(), value(member, "an object")?));
     Ok(())

@@ -83,6 +83,7 @@ impl StreamReader {
             id: None,
             usage: deltas.iter().filter_map(Delta::usage).next_back(),
             usage_at: None,
+            tells_usage: deltas.iter().any(|delta| delta.usage().is_some()),
             has_choices: true,
             ended: deltas.iter().filter(|delta| matches!(delta, Delta::Finish { .. })).count()
                 as u64,

@@ -19,7 +19,7 @@ pub(super) const THIRD: ChatStyle = ChatStyle {
 };
 const SECOND: ChatStyle = ChatStyle {
     strict_calls: false,
-    thinking: Thinking::Budget { least: 128 },
+    thinking: Thinking::Budget { least: 128, always: false },
     service_tier: true,
 };
 

@@ -38,6 +38,8 @@ pub enum Thinking {
     Budget {
         /// The least that is thought at all.
         least: u64,
+        /// It cannot be left out: the least is thought where none is asked for.
+        always: bool,
     },
     /// In words, of which the model may or may not know `minimal`.
     Level {
@@ -69,7 +71,7 @@ pub fn write_chat(chat: &Chat, style: ChatStyle) -> Bytes {
     }
     let has_functions = chat.tools.iter().any(|tool| matches!(tool, Tool::Function { .. }));
     if let Some(choice) = chat.tool_choice.as_ref().filter(|_| has_functions) {
-        body.put("toolConfig", &json!({"functionCallingConfig": calling(choice)}));
+        body.put("toolConfig", &json!({"functionCallingConfig": calling(choice, chat)}));
     }
     let mut config = Members::of(&Json::of(&generation_config(chat, style)));
     natives.put_into_config(&mut config);
@@ -326,12 +328,15 @@ pub fn hosts(kind: &str) -> bool {
     googles(kind).is_some()
 }
 
-fn calling(choice: &ToolChoice) -> CallingConfig {
+fn calling(choice: &ToolChoice, chat: &Chat) -> CallingConfig {
+    let allowed = || chat.allowed.iter().flatten().cloned().collect();
     let (mode, names) = match choice {
+        // A choice of the model's among some of the functions has a word of its own.
+        ToolChoice::Auto if chat.allowed.is_some() => ("VALIDATED", allowed()),
         // What Google runs itself cannot be chosen.
         ToolChoice::Auto | ToolChoice::Hosted(_) => ("AUTO", vec![]),
         ToolChoice::None => ("NONE", vec![]),
-        ToolChoice::Required => ("ANY", vec![]),
+        ToolChoice::Required => ("ANY", allowed()),
         ToolChoice::Named(name) => ("ANY", vec![name.clone()]),
     };
     CallingConfig { mode: Some(mode.to_owned()), allowed_function_names: names }
@@ -371,10 +376,10 @@ fn thinking(wish: &Reasoning, style: Thinking) -> ThinkingConfig {
         (_, None, Some(tokens)) | (Thinking::Budget { .. }, Some(_), Some(tokens)) => {
             ThinkingConfig { thinking_budget: Some(budget(tokens)), ..config }
         }
-        (Thinking::Budget { least }, Some(effort), None) => {
+        (Thinking::Budget { least, always }, Some(effort), None) => {
             let tokens = match effort {
-                Effort::None => 0,
-                Effort::Minimal => least,
+                Effort::None if !always => 0,
+                Effort::None | Effort::Minimal => least,
                 Effort::Low | Effort::Medium | Effort::High | Effort::Highest => effort.budget(),
             };
             ThinkingConfig { thinking_budget: Some(budget(tokens)), ..config }

@@ -1,10 +1,12 @@
 //! OpenAI's chat bodies, read into the common form.
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::calls::{WireCall, WireCalled};
 use super::choice;
+use super::media::pictures;
 use crate::Dialect;
 use crate::endpoint::Endpoint;
 use crate::fields::{self, Label, role};
@@ -42,7 +44,7 @@ pub(crate) fn read_chat(body: &str, mut chat: Chat) -> Result<Chat, BadRequest> 
     for member in &members {
         param(&mut chat, Endpoint::ChatCompletions, member)?;
     }
-    choice::leave_allowed(&mut chat, &members)?;
+    choice::allow(&mut chat, &members)?;
     Ok(chat)
 }
 
@@ -295,6 +297,7 @@ struct WireMessage<'a> {
     #[serde(borrow)]
     thinking_blocks: Option<Vec<WirePart<'a>>>,
     cache_control: Option<WireCache>,
+    images: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -369,6 +372,7 @@ fn read_message(wire: WireMessage<'_>) -> Result<Message, &'static str> {
         "system" | "developer" => Role::System,
         "user" => Role::User,
         "assistant" => {
+            parts.extend(pictures(wire.images).map(Part::from));
             let calls = wire.tool_calls.into_iter().flatten().filter_map(WireCall::call);
             for call in calls.chain(wire.function_call.map(|called| called.call(None))) {
                 let call = call.ok_or("tool calls with the name of their function")?;

@@ -52,19 +52,17 @@ pub(super) fn read(member: &Member<'_>) -> Result<ToolChoice, BadRequest> {
     name.map(ToolChoice::Named).ok_or_else(wrong)
 }
 
-/// Takes away the tools that may not be called this time, once all of a body has been read.
-pub(super) fn leave_allowed(chat: &mut Chat, body: &[Member<'_>]) -> Result<(), BadRequest> {
+/// Says which tools may be called this time, once all of a body has been read.
+pub(super) fn allow(chat: &mut Chat, body: &[Member<'_>]) -> Result<(), BadRequest> {
     let choice = body.iter().find(|member| member.name == "tool_choice");
     let wire = choice.and_then(|choice| serde_json::from_str::<Wire>(choice.value).ok());
     let Some(Allowed { tools, .. }) = wire.and_then(|wire| wire.allowed_tools) else {
         return Ok(());
     };
-    chat.tools.retain(|tool| tools.iter().any(|allowed| is_of(tool, allowed)));
-    if chat.tools.is_empty() {
-        return Err(invalid(Endpoint::ChatCompletions, "tool_choice", EXPECTED));
+    if chat.allow_only(|tool| tools.iter().any(|allowed| is_of(tool, allowed))) {
+        return Ok(());
     }
-    chat.narrowed = true;
-    Ok(())
+    Err(invalid(Endpoint::ChatCompletions, "tool_choice", EXPECTED))
 }
 
 /// Whether a tool is the one that is allowed.

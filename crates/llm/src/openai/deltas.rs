@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::calls::{WireCall, WireCalled};
 use super::content::Content;
+use super::media::pictures;
 use super::reply::finish_named;
 use super::sources::{Listed, Source, Sources};
 use super::{annotations, read_frame};
@@ -55,6 +56,7 @@ struct WireDelta {
     tool_calls: Option<Vec<WireCall>>,
     function_call: Option<WireCalled>,
     annotations: Option<Value>,
+    images: Option<Value>,
 }
 
 /// What must be remembered between the frames of one stream.
@@ -160,6 +162,7 @@ impl DeltaReader {
             self.said.entry(choice).or_default().push_str(&text);
             out.push(Delta::Text { choice, text });
         }
+        out.extend(pictures(delta.images).map(|media| Delta::Media { choice, media }));
         out.extend(said(delta.refusal).map(|text| Delta::Refusal { choice, text }));
         let logprobs = wire.logprobs.filter(Json::is_object);
         out.extend(logprobs.map(|logprobs| Delta::Logprobs { choice, logprobs }));

@@ -93,6 +93,7 @@ impl<C> Peek<'_, C> {
                 let member = member_at(text, Span::of(usage.get(), text), "usage")?;
                 Some(member.shifted(data.start))
             }),
+            tells_usage: usage.is_some(),
             has_choices,
             text_bytes,
             ended,

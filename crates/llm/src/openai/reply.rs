@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::annotations;
 use super::calls::{Calls, WireCall, WireCalled, called};
 use super::content::Content;
-use super::media::{image, sound};
+use super::media::{image, pictures, sound};
 use super::sources::{Listed, Source, Sources};
 use crate::endpoint::Stamp;
 use crate::form::{Choice, Finish, Json, Part, PartKind, Reply};
@@ -51,6 +51,7 @@ struct WireMessage {
     tool_calls: Option<Vec<WireCall>>,
     function_call: Option<WireCalled>,
     annotations: Option<Value>,
+    images: Option<Value>,
 }
 
 /// Reads the answer of an OpenAI-compatible chat or completion.
@@ -91,6 +92,7 @@ fn read_choice(at: u32, choice: WireChoice, sources: &Sources) -> Result<Choice,
         citations = sources.cited(text);
     }
     parts.extend(text.map(Part::text));
+    parts.extend(pictures(message.images).map(Part::from));
     parts.extend(message.refusal.map(|refusal| PartKind::Refusal(refusal).into()));
     let old = message.function_call.map(WireCall::from);
     for call in message.tool_calls.into_iter().flatten().chain(old) {

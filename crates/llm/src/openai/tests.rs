@@ -183,7 +183,7 @@ fn prompts_of_several_texts_are_as_many_words_of_the_user() {
 }
 
 #[test]
-fn only_the_tools_that_are_allowed_are_shown() {
+fn only_the_tools_that_are_allowed_may_be_called() {
     let function = |name: &str| json!({"type": "function", "function": {"name": name}});
     let asked = |allowed: &[Value], mode: &str| {
         let allowed = json!({"mode": mode, "tools": allowed});
@@ -197,9 +197,9 @@ fn only_the_tools_that_are_allowed_are_shown() {
     let custom = json!({"type": "custom", "custom": {"name": "c"}});
     let chat = asked(&[function("g"), custom], "required").unwrap();
     assert_eq!(chat.tool_choice, Some(ToolChoice::Required));
-    let names: Vec<String> = chat
-        .tools
-        .iter()
+    assert_eq!(chat.allowed, Some(["g".to_owned()].into()));
+    let allowed = chat.tools.iter().filter(|tool| chat.allows(tool));
+    let names: Vec<String> = allowed
         .map(|tool| match tool {
             Tool::Function { name, .. } => name.clone(),
             Tool::Hosted(json) => json.text().to_owned(),

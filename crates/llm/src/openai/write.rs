@@ -75,7 +75,9 @@ pub fn write_chat(chat: &Chat, model: &str, style: ChatStyle) -> Bytes {
     let tools: Vec<Value> = chat.tools.iter().filter_map(|tool| self::tool(tool, chat)).collect();
     let has_tools = !tools.is_empty();
     put("tools", has_tools.then(|| tools.into()));
-    put("tool_choice", chat.tool_choice.as_ref().filter(|_| has_tools).map(tool_choice));
+    let choice = chat.tool_choice.as_ref().filter(|_| has_tools);
+    let choice = choice.map(|it| allowed(chat, it).unwrap_or_else(|| tool_choice(it)));
+    put("tool_choice", choice);
     put("parallel_tool_calls", chat.parallel_tool_calls.filter(|_| has_tools).map(Into::into));
     let other = chat.other.iter().filter(|_| chat.from == Dialect::OpenAi);
     for (name, value) in other.chain(&chat.extra) {
@@ -138,6 +140,16 @@ fn tool_choice(choice: &ToolChoice) -> Value {
         ToolChoice::Required => "required".into(),
         ToolChoice::Named(name) => json!({"type": "function", "function": {"name": name}}),
     }
+}
+
+/// Which of several functions may be called this time, if not all may.
+fn allowed(chat: &Chat, choice: &ToolChoice) -> Option<Value> {
+    let names = chat.allowed.as_ref()?;
+    let mode = tool_choice(choice);
+    let tools = names.iter().map(|name| tool_choice(&ToolChoice::Named(name.clone())));
+    let allowed = json!({"mode": mode, "tools": tools.collect::<Vec<_>>()});
+    let is_open = matches!(choice, ToolChoice::Auto | ToolChoice::Required);
+    is_open.then(|| json!({"type": "allowed_tools", "allowed_tools": allowed}))
 }
 
 fn messages(chat: &Chat, style: ChatStyle) -> Vec<Value> {

@@ -266,6 +266,7 @@ impl StreamReader {
                     out.push(Delta::Arguments { choice: 0, call, text: CUSTOM[1].to_owned() });
                 }
             }
+            Item::Picture(media) => out.push(Delta::Media { choice: 0, media }),
             Item::Message(_) | Item::Other => {}
         }
         Ok(())

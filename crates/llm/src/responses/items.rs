@@ -28,6 +28,17 @@ struct WireItem<'a> {
     output: Option<&'a RawValue>,
     summary: Option<Vec<WireText>>,
     encrypted_content: Option<String>,
+    result: Option<String>,
+    output_format: Option<String>,
+    code: Option<String>,
+    outputs: Option<Vec<WireOutcome>>,
+    error: Option<Value>,
+}
+
+/// What a piece of code printed.
+#[derive(Deserialize)]
+struct WireOutcome {
+    logs: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -68,7 +79,13 @@ pub(super) fn read_input(text: &str) -> Result<Vec<Message>, BadRequest> {
         let wrong = |expected| invalid(&format!("input[{at}]"), expected);
         let item: WireItem<'_> =
             serde_json::from_str(raw.get()).map_err(|_| wrong("an item with a type"))?;
-        let message = read_item(raw, item).map_err(wrong)?;
+        let message = match read_item(item) {
+            Ok(message) => message,
+            Err(Unread::Item(expected)) => return Err(wrong(expected)),
+            Err(Unread::Kind(kind)) => {
+                return Err(invalid(&format!("input[{at}]: {kind}"), KNOWN));
+            }
+        };
         let Some(message) = message else { continue };
         match messages.last_mut() {
             Some(last) if is_one_turn(last, &message) => last.parts.extend(message.parts),
@@ -89,8 +106,24 @@ fn is_one_turn(last: &Message, next: &Message) -> bool {
     }
 }
 
+/// Why an item cannot be read.
+enum Unread {
+    /// It is not as it should be.
+    Item(&'static str),
+    /// It, or a part of it, is of a type that cannot be told to other models.
+    Kind(String),
+}
+
+impl From<&'static str> for Unread {
+    fn from(expected: &'static str) -> Self {
+        Self::Item(expected)
+    }
+}
+
+const KNOWN: &str = "items and parts of types that this model's provider has a word for";
+
 /// `None` for an item that says nothing to a model.
-fn read_item(raw: &RawValue, item: WireItem<'_>) -> Result<Option<Message>, &'static str> {
+fn read_item(item: WireItem<'_>) -> Result<Option<Message>, Unread> {
     let of =
         |role, kind: PartKind| Ok(Some(Message { role, name: None, parts: vec![kind.into()] }));
     match item.r#type.as_deref().unwrap_or("message") {
@@ -100,7 +133,7 @@ fn read_item(raw: &RawValue, item: WireItem<'_>) -> Result<Option<Message>, &'st
                 Some("user") => Role::User,
                 Some("assistant") => Role::Assistant,
                 Some(_) | None => {
-                    return Err("a message of the user, assistant, system or developer");
+                    return Err("a message of the user, assistant, system or developer".into());
                 }
             };
             let content = item.content.ok_or("a message with a content")?;
@@ -139,13 +172,41 @@ fn read_item(raw: &RawValue, item: WireItem<'_>) -> Result<Option<Message>, &'st
             Ok(Some(Message::of_text(Role::User, told)))
         }
         "item_reference" => {
-            Err("items whole, or references to items of responses that are stored here")
+            Err("items whole, or references to items of responses that are stored here".into())
         }
-        _ => of(Role::Assistant, PartKind::Other(raw.into())),
+        "image_generation_call" => match item.result {
+            Some(data) => {
+                let media_type =
+                    format!("image/{}", item.output_format.as_deref().unwrap_or("png"));
+                let source = Source::Inline { media_type, data };
+                of(Role::Assistant, PartKind::Image { source, detail: None })
+            }
+            None => Ok(None),
+        },
+        "code_interpreter_call" | "mcp_call" => {
+            let text = traced(item);
+            of(Role::Assistant, PartKind::Text(text))
+        }
+        // A trace of what a server did, whose outcome is told in the words around it.
+        "file_search_call" | "mcp_list_tools" | "tool_search_call" | "web_search_call" => Ok(None),
+        kind => Err(Unread::Kind(kind.to_owned())),
     }
 }
 
-fn read_content(content: &RawValue) -> Result<Vec<Part>, &'static str> {
+/// What a server ran and what came of it, in words, for a model that did not run it.
+fn traced(item: WireItem<'_>) -> String {
+    let call = item.name.map(|name| format!("{name}({})", item.arguments.unwrap_or_default()));
+    let ran =
+        item.code.map(|code| format!("python\n{code}")).or(call.map(|call| format!("\n{call}")));
+    let printed = item.outputs.into_iter().flatten().filter_map(|outcome| outcome.logs);
+    let failed = item.error.filter(|error| !error.is_null()).map(|error| error.to_string());
+    let told = item.output.and_then(|told| string(told.get())).map(Into::into);
+    let outcomes = printed.chain(told).chain(failed).map(|outcome| format!("\n{outcome}"));
+    let blocks = ran.into_iter().chain(outcomes).map(|block| format!("```{block}\n```"));
+    blocks.collect::<Vec<_>>().join("\n")
+}
+
+fn read_content(content: &RawValue) -> Result<Vec<Part>, Unread> {
     if let Some(text) = string(content.get()) {
         return Ok(vec![Part::text(text)]);
     }
@@ -154,7 +215,7 @@ fn read_content(content: &RawValue) -> Result<Vec<Part>, &'static str> {
     raws.into_iter().map(read_part).collect()
 }
 
-fn read_part(raw: &RawValue) -> Result<Part, &'static str> {
+fn read_part(raw: &RawValue) -> Result<Part, Unread> {
     let part: WireContent =
         serde_json::from_str(raw.get()).map_err(|_| "parts with a type and its member")?;
     let kind = match &*part.r#type {
@@ -179,7 +240,7 @@ fn read_part(raw: &RawValue) -> Result<Part, &'static str> {
                 part.input_audio.ok_or("audio with its data and format")?;
             PartKind::Audio { data, format }
         }
-        _ => PartKind::Other(Json::from(raw)),
+        kind => return Err(Unread::Kind(kind.to_owned())),
     };
     Ok(kind.into())
 }
@@ -197,6 +258,19 @@ pub(super) fn reasoning(id: &str, text: &str, signature: Option<&str>) -> Value 
         item["encrypted_content"] = signature.into();
     }
     item
+}
+
+/// The item of a picture that the model made. `None`: it is somewhere else.
+pub(super) fn picture(id: &str, source: &Source) -> Option<Value> {
+    let Source::Inline { media_type, data } = source else { return None };
+    let format = media_type.strip_prefix("image/").unwrap_or(media_type);
+    Some(json!({
+        "id": id,
+        "type": "image_generation_call",
+        "status": "completed",
+        "output_format": format,
+        "result": data,
+    }))
 }
 
 pub(super) fn summary_text(text: &str) -> Value {

@@ -72,13 +72,14 @@ pub(super) fn used(usage: Option<&RawValue>, body: &[u8]) -> Option<Usage> {
 pub(crate) fn read_usage(wire: &RawValue) -> Option<Usage> {
     let wire: WireUsage = serde_json::from_str(wire.get()).ok()?;
     let count = |number: Option<u64>| Tokens(number.unwrap_or(0));
-    Some(Usage {
+    let usage = Usage {
         prompt: Tokens(wire.input_tokens?),
         cached: count(wire.input_tokens_details.unwrap_or_default().cached_tokens),
         completion: count(wire.output_tokens),
         reasoning: count(wire.output_tokens_details.unwrap_or_default().reasoning_tokens),
         ..Usage::default()
-    })
+    };
+    usage.if_any()
 }
 
 /// Reads a whole response; keeps its bytes. One that failed is the provider's error.
@@ -148,6 +149,7 @@ pub fn read_frame(frame: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), Bad
         id,
         usage: used,
         usage_at: None,
+        tells_usage: used.is_some(),
         has_choices: true,
         ended: u64::from(is_whole),
         text_bytes,

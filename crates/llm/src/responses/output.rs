@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::form::{
-    Choice, Citation, Finish, Json, Part, PartKind, Reply, ToolCall, custom_arguments, openais_seal,
+    Choice, Citation, Finish, Json, Part, PartKind, Reply, Source, ToolCall, custom_arguments,
+    openais_seal,
 };
 use crate::json::string;
 use crate::openai::UpstreamError;
@@ -24,6 +25,7 @@ pub(super) enum Item {
         seal: Option<String>,
     },
     Call(Call),
+    Picture(PartKind),
     /// What a server did by itself, or what chats have no word for.
     Other,
 }
@@ -77,6 +79,12 @@ struct WireCall {
     input: Option<String>,
 }
 
+#[derive(Deserialize)]
+struct WirePicture {
+    result: Option<String>,
+    output_format: Option<String>,
+}
+
 impl Item {
     /// Items of other kinds may hold anything.
     pub(super) fn read(raw: &RawValue) -> serde_json::Result<Self> {
@@ -105,6 +113,14 @@ impl Item {
                 let (input, name) = (input.unwrap_or_default(), wire.name);
                 let id = wire.call_id.or(wire.id).unwrap_or_else(|| format!("call_{name}"));
                 Self::Call(Call { id, name, input, is_custom })
+            }
+            "image_generation_call" => {
+                let wire: WirePicture = serde_json::from_str(raw.get())?;
+                wire.result.map_or(Self::Other, |data| {
+                    let format = wire.output_format.as_deref().unwrap_or("png");
+                    let source = Source::Inline { media_type: format!("image/{format}"), data };
+                    Self::Picture(PartKind::Image { source, detail: None })
+                })
             }
             _ => Self::Other,
         })
@@ -237,6 +253,7 @@ fn add(choice: &mut Choice, item: Item, characters: &mut u64) {
             let arguments = if is_custom { custom_arguments(&input) } else { input };
             add(PartKind::ToolCall(ToolCall { id, name, arguments, signature: None }));
         }
+        Item::Picture(picture) => add(picture),
         Item::Other => {}
     }
 }

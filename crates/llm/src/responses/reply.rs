@@ -8,8 +8,8 @@ use crate::endpoint::Stamp;
 use crate::form::{Choice, Citation, Finish, PartKind, Reply};
 use crate::json::members;
 use crate::responses::items::{
-    annotation, cited_text, custom_call, function_call, likely, message, reasoning, redacted,
-    refusal,
+    annotation, cited_text, custom_call, function_call, likely, message, picture, reasoning,
+    redacted, refusal,
 };
 use crate::responses::references::item_id;
 use crate::responses::tools::custom_tools;
@@ -168,8 +168,11 @@ fn output(choice: &Choice, stamp: Stamp<'_>, status: Status) -> Vec<Value> {
                 close_message(&mut items, &mut content, stamp, status);
                 items.push(function_call(&item_id("fc", stamp, at), status.word(), &call));
             }
-            PartKind::Image { .. }
-            | PartKind::Audio { .. }
+            PartKind::Image { source, .. } => {
+                close_message(&mut items, &mut content, stamp, status);
+                items.extend(picture(&item_id("ig", stamp, at), source));
+            }
+            PartKind::Audio { .. }
             | PartKind::File { .. }
             | PartKind::ToolResult { .. }
             | PartKind::Other(_) => {}

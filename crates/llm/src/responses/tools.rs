@@ -141,16 +141,15 @@ pub(super) fn choose(chat: &mut Chat, wanted: Wanted) -> Result<(), BadRequest> 
         return Err(invalid("tool_choice", "a tool that is one of `tools`"));
     }
     if let Some(among) = among {
-        chat.tools.retain(|tool| match tool {
+        let is_allowed = |tool: &Tool| match tool {
             Tool::Function { name, .. } => among.iter().any(|(kind, allowed)| {
                 matches!(&**kind, "function" | "custom") && allowed.as_ref() == Some(name)
             }),
             Tool::Hosted(_) => among.iter().any(|(kind, _)| is_of(tool, kind)),
-        });
-        if chat.tools.is_empty() {
+        };
+        if !chat.allow_only(is_allowed) {
             return Err(invalid("tool_choice.tools", "some of the request's `tools`"));
         }
-        chat.narrowed = true;
     }
     chat.tool_choice = Some(choice);
     Ok(())

@@ -49,7 +49,10 @@ pub fn write_chat(chat: &Chat, model: &str, thinks: bool) -> Bytes {
     put("safety_identifier", chat.safety_identifier.as_deref().map(short).map(Into::into));
     let tools: Vec<Value> = chat.tools.iter().map(tool_wire).collect();
     if !tools.is_empty() {
-        let choice = chat.tool_choice.as_ref().map(|choice| tool_choice(choice, &custom));
+        let choice = chat.tool_choice.as_ref();
+        let choice = choice.map(|choice| {
+            allowed(chat, choice, &custom).unwrap_or_else(|| tool_choice(choice, &custom))
+        });
         put("tools", Some(tools.into()));
         put("tool_choice", choice);
         put("parallel_tool_calls", chat.parallel_tool_calls.map(Into::into));
@@ -161,6 +164,16 @@ fn tool_choice(choice: &ToolChoice, custom: &BTreeSet<String>) -> Value {
         ToolChoice::Named(name) => json!({"type": "function", "name": name}),
         ToolChoice::Hosted(kind) => json!({"type": kind}),
     }
+}
+
+/// Which of several tools may be called this time, if not all may.
+fn allowed(chat: &Chat, choice: &ToolChoice, custom: &BTreeSet<String>) -> Option<Value> {
+    let names = chat.allowed.as_ref()?;
+    let mode = tool_choice(choice, custom);
+    let named = |name: &String| tool_choice(&ToolChoice::Named(name.clone()), custom);
+    let tools: Vec<Value> = names.iter().chain(custom).map(named).collect();
+    let is_open = matches!(choice, ToolChoice::Auto | ToolChoice::Required);
+    is_open.then(|| json!({"type": "allowed_tools", "mode": mode, "tools": tools}))
 }
 
 /// The instructions that come first, and all that is said. OpenAI wants something to be said, and the

@@ -9,11 +9,11 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
 use crate::endpoint::{Stamp, StreamWriter};
-use crate::form::{Citation, Delta, Finish, OneByOne, ToolCall, custom_input};
+use crate::form::{Citation, Delta, Finish, OneByOne, PartKind, ToolCall, custom_input};
 use crate::openai::ErrorBody;
 use crate::responses::items::{
-    annotation, cited_text, custom_call, function_call, likely, message, output_text, reasoning,
-    redacted, refusal, summary_text,
+    annotation, cited_text, custom_call, function_call, likely, message, output_text, picture,
+    reasoning, redacted, refusal, summary_text,
 };
 use crate::responses::references::item_id;
 use crate::responses::reply::{Status, response};
@@ -194,6 +194,20 @@ impl EventWriter {
         self.item_done(out, item);
     }
 
+    /// A picture, which comes whole.
+    fn show(&mut self, media: &PartKind, out: &mut Vec<u8>) {
+        let PartKind::Image { source, .. } = media else { return };
+        self.close(out);
+        let id = self.next_id("ig");
+        let Some(item) = picture(&id, source) else { return };
+        let mut begun = item.clone();
+        (begun["status"], begun["result"]) = ("in_progress".into(), Value::Null);
+        self.item_added(out, &begun);
+        let data = json!({"item_id": id, "output_index": self.done.len()});
+        self.event(out, "response.image_generation_call.completed", data);
+        self.item_done(out, item);
+    }
+
     fn say(&mut self, more: &str, refuses: bool, out: &mut Vec<u8>) {
         if !matches!(self.open, Open::Words { is_refusal, .. } if is_refusal == refuses) {
             self.close(out);
@@ -346,6 +360,7 @@ impl EventWriter {
             Delta::RedactedThinking { choice: 0, data } => {
                 self.sealed(|id| redacted(id, &data), out);
             }
+            Delta::Media { choice: 0, media } => self.show(&media, out),
             Delta::ToolCall { choice: 0, call, id, name, signature } => {
                 let begun = ToolCall { id, name, arguments: String::new(), signature };
                 self.call(call, begun, out);

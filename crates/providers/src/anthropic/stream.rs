@@ -24,11 +24,11 @@ pub(crate) struct AnthropicStream {
 
 impl AnthropicStream {
     pub(crate) fn passing() -> Frames<Self> {
-        Self::default().into()
+        Frames::new(Self::default())
     }
 
     pub(crate) fn translating() -> Frames<Self> {
-        Self { translating: Some(DeltaReader::default()), ..Self::default() }.into()
+        Frames::new(Self { translating: Some(DeltaReader::default()), ..Self::default() })
     }
 
     fn take_apart(

@@ -3,9 +3,9 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use dunlin_llm::BadFrame;
-use dunlin_llm::sse::{FrameTooLong, MAX_FRAME_BYTES};
+use dunlin_llm::sse::FrameTooLong;
 
-use crate::stream::StreamError;
+use crate::stream::{MAX_EVENT_BYTES, StreamError};
 
 /// Two lengths, and the checksum of them.
 const PRELUDE: usize = 12;
@@ -56,7 +56,7 @@ impl Cutter {
         if prelude.get_u32() != sum {
             return Err(damaged("the checksum of its lengths is wrong"));
         }
-        if whole > MAX_FRAME_BYTES {
+        if whole > MAX_EVENT_BYTES {
             return Err(FrameTooLong.into());
         }
         if headers.saturating_add(PRELUDE + CHECKSUM) > whole {

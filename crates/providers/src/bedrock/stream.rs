@@ -1,10 +1,12 @@
 //! ConverseStream's answers: a frame for each event, of which `metadata` is the last.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use dunlin_llm::anthropic::JSON_TOOL;
-use dunlin_llm::form::{Delta, Finish};
+use dunlin_llm::form::{Delta, Finish, PartKind, Source};
 use dunlin_llm::openai::UpstreamError;
-use dunlin_llm::sse::{FrameTooLong, MAX_FRAME_BYTES};
+use dunlin_llm::sse::FrameTooLong;
 use dunlin_llm::{BadFrame, StreamEvent};
 use serde::Deserialize;
 
@@ -12,7 +14,7 @@ use super::frames::{Cutter, Frame};
 use super::read::{WireCitation, WireUsage, finish};
 use super::whole::frames_of_reply;
 use crate::StreamDecoder;
-use crate::stream::StreamError;
+use crate::stream::{MAX_EVENT_BYTES, StreamError};
 
 /// The payload of every event.
 #[derive(Deserialize, Default)]
@@ -31,6 +33,12 @@ struct Wire {
 #[serde(rename_all = "camelCase", default)]
 struct Start {
     tool_use: Option<ToolStart>,
+    image: Option<ImageStart>,
+}
+
+#[derive(Deserialize)]
+struct ImageStart {
+    format: String,
 }
 
 #[derive(Deserialize)]
@@ -47,6 +55,24 @@ struct WireDelta {
     tool_use: Option<ToolDelta>,
     reasoning_content: Option<ReasoningDelta>,
     citation: Option<WireCitation>,
+    image: Option<ImageDelta>,
+}
+
+/// A piece of a picture, or why none comes.
+#[derive(Deserialize)]
+struct ImageDelta {
+    source: Option<ImageSource>,
+    error: Option<ImageError>,
+}
+
+#[derive(Deserialize)]
+struct ImageSource {
+    bytes: String,
+}
+
+#[derive(Deserialize)]
+struct ImageError {
+    message: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -90,6 +116,36 @@ impl Cites {
     }
 }
 
+/// A picture that has begun. Each piece of it is encoded for itself.
+struct Picture {
+    media_type: String,
+    bytes: Vec<u8>,
+}
+
+impl Picture {
+    fn begin(format: &str) -> Self {
+        Self { media_type: format!("image/{format}"), bytes: Vec::new() }
+    }
+
+    fn add(&mut self, delta: ImageDelta) -> Result<(), StreamError> {
+        let unread = |why: &str| BadFrame::NotAChunk { reason: format!("a picture: {why}") };
+        if let Some(ImageError { message }) = delta.error {
+            return Err(unread(message.as_deref().unwrap_or("it was not made")).into());
+        }
+        let Some(ImageSource { bytes: piece }) = delta.source else { return Ok(()) };
+        if self.bytes.len() + piece.len() > MAX_EVENT_BYTES {
+            return Err(FrameTooLong.into());
+        }
+        let read = STANDARD.decode_vec(piece, &mut self.bytes);
+        read.map_err(|error| unread(&error.to_string()).into())
+    }
+
+    fn whole(self) -> PartKind {
+        let (media_type, data) = (self.media_type, STANDARD.encode(self.bytes));
+        PartKind::Image { source: Source::Inline { media_type, data }, detail: None }
+    }
+}
+
 /// Reads a stream frame by frame.
 #[derive(Default)]
 pub(super) struct Frames {
@@ -99,6 +155,7 @@ pub(super) struct Frames {
     blocks: Vec<(u64, Block)>,
     calls: u32,
     cites: Cites,
+    picture: Option<Picture>,
     /// Nothing but what was used is missing.
     finished: bool,
     /// The answer is whole, or can no longer become it. What follows is not looked at.
@@ -125,8 +182,10 @@ impl Frames {
         }
         match frame.kind.as_str() {
             "contentBlockStart" => self.block(wire, &mut say),
-            "contentBlockDelta" => self.delta(wire, &mut say),
+            "contentBlockDelta" => self.delta(wire, &mut say)?,
             "contentBlockStop" => {
+                let picture = self.picture.take().map(Picture::whole);
+                picture.into_iter().for_each(|media| say(Delta::Media { choice: 0, media }));
                 self.cites.pass_to(wire.content_block_index.saturating_add(1), &mut say)
             }
             "messageStop" => {
@@ -156,6 +215,7 @@ impl Frames {
     }
 
     fn block(&mut self, wire: Wire, say: &mut impl FnMut(Delta)) {
+        self.picture = wire.start.image.map(|ImageStart { format }| Picture::begin(&format));
         let Some(ToolStart { tool_use_id: id, name }) = wire.start.tool_use else { return };
         if name == JSON_TOOL {
             self.blocks.push((wire.content_block_index, Block::Json));
@@ -167,8 +227,12 @@ impl Frames {
         say(Delta::ToolCall { choice: 0, call, id, name, signature: None });
     }
 
-    fn delta(&mut self, wire: Wire, say: &mut impl FnMut(Delta)) {
+    fn delta(&mut self, wire: Wire, say: &mut impl FnMut(Delta)) -> Result<(), StreamError> {
         let choice = 0;
+        if let Some(delta) = wire.delta.image {
+            // Its start says in what form it is.
+            self.picture.get_or_insert_with(|| Picture::begin("png")).add(delta)?;
+        }
         let said = |text: Option<String>| text.filter(|text| !text.is_empty());
         if wire.content_block_index != self.cites.block {
             self.cites.pass_to(wire.content_block_index, say);
@@ -186,7 +250,7 @@ impl Frames {
                 None => {}
             }
         }
-        let Some(reasoning) = wire.delta.reasoning_content else { return };
+        let Some(reasoning) = wire.delta.reasoning_content else { return Ok(()) };
         if let Some(text) = said(reasoning.text) {
             say(Delta::Thinking { choice, text });
         }
@@ -196,6 +260,7 @@ impl Frames {
         if let Some(data) = said(reasoning.redacted_content) {
             say(Delta::RedactedThinking { choice, data });
         }
+        Ok(())
     }
 }
 
@@ -228,7 +293,7 @@ impl StreamDecoder for Frames {
         if self.whole.is_some() || is_whole {
             let whole = self.whole.get_or_insert_default();
             whole.extend_from_slice(&read);
-            self.ended = whole.len() > MAX_FRAME_BYTES;
+            self.ended = whole.len() > MAX_EVENT_BYTES;
             return if self.ended { Err(FrameTooLong.into()) } else { Ok(()) };
         }
         self.cutter.push(&read);

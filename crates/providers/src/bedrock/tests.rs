@@ -3,7 +3,7 @@
 use std::fs;
 
 use bytes::Bytes;
-use dunlin_llm::form::{Delta, Finish};
+use dunlin_llm::form::{Delta, Finish, PartKind, Source};
 use dunlin_llm::{ChatRequest, Endpoint, Stamp, StreamEvent, Target, parse};
 use dunlin_types::{Credential, Secret, Tokens, UnixMillis, Usage};
 use http::{Request, StatusCode};
@@ -380,6 +380,41 @@ fn a_stream_is_told_in_deltas() {
     let mut expected: Vec<StreamEvent> = expected.into_iter().map(StreamEvent::Delta).collect();
     expected.push(StreamEvent::Done(Bytes::new()));
     assert_eq!(events, expected);
+}
+
+/// Pieces of a picture are encoded one by one, and come before the block ends.
+#[test]
+fn a_picture_in_a_stream_is_told_whole() {
+    let event = |kind: &str, payload: &Value| {
+        frame(&[(":event-type", kind), (":message-type", "event")], &payload.to_string())
+    };
+    let piece = |bytes: &str| {
+        let source = json!({"source": {"bytes": bytes}});
+        event("contentBlockDelta", &json!({"contentBlockIndex": 0, "delta": {"image": source}}))
+    };
+    let start = json!({"contentBlockIndex": 0, "start": {"image": {"format": "webp"}}});
+    let frames = [
+        event("messageStart", &json!({"role": "assistant"})),
+        event("contentBlockStart", &start),
+        piece("aA=="),
+        piece("aQ=="),
+        event("contentBlockStop", &json!({"contentBlockIndex": 0})),
+        event("messageStop", &json!({"stopReason": "end_turn"})),
+    ];
+    let source = Source::Inline { media_type: "image/webp".into(), data: "aGk=".into() };
+    let media = PartKind::Image { source, detail: None };
+    let picture = StreamEvent::Delta(Delta::Media { choice: 0, media });
+    let (events, error) = read(Bytes::from(frames.concat()));
+    assert_eq!((error, events.get(1)), (None, Some(&picture)));
+    // The same of a whole answer, where a stream was asked for.
+    let block = json!({"image": {"format": "webp", "source": {"bytes": "aGk="}}});
+    let answer = json!({"output": {"message": {"content": [block]}}, "stopReason": "end_turn"});
+    let (events, error) = read(Bytes::from(answer.to_string()));
+    assert_eq!((error, events.get(1)), (None, Some(&picture)));
+    // One that is not made is no empty answer.
+    let none = json!({"contentBlockIndex": 0, "delta": {"image": {"error": {"message": "no"}}}});
+    let (_, error) = read(Bytes::from(event("contentBlockDelta", &none)));
+    assert_eq!(error.as_deref(), Some("a frame of the stream is not a chunk: a picture: no"));
 }
 
 #[test]

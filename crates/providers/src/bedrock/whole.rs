@@ -17,6 +17,10 @@ pub(super) fn frames_of_reply(body: &[u8]) -> Option<Vec<Frame>> {
             let start = json!({"toolUse": {"toolUseId": tool["toolUseId"], "name": tool["name"]}});
             frames.push(frame("contentBlockStart", at, json!({ "start": start })));
         }
+        if let Some(image) = block.get("image") {
+            let start = json!({"image": {"format": image["format"]}});
+            frames.push(frame("contentBlockStart", at, json!({ "start": start })));
+        }
         let deltas = deltas(block).into_iter();
         frames
             .extend(deltas.map(|delta| frame("contentBlockDelta", at, json!({ "delta": delta }))));
@@ -49,6 +53,8 @@ fn deltas(block: &Value) -> Vec<Value> {
         add("text", said.get("text"));
     }
     add("text", block.get("text"));
+    let source = block["image"].get("source").map(|source| json!({ "source": source }));
+    add("image", source.as_ref());
     let input = block["toolUse"].get("input").filter(|input| !input.is_null());
     add("toolUse", input.map(|input| json!({"input": input.to_string()})).as_ref());
     deltas

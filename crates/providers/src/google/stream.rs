@@ -4,13 +4,11 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 use bytes::Bytes;
 use dunlin_llm::gemini::{StreamReader, frames_of_reply};
-use dunlin_llm::sse::Splitter;
 use dunlin_llm::{ChatRequest, StreamEvent};
 
 use super::passes;
 use crate::StreamError;
 use crate::frames::{self, Frames, ReadFrame};
-use crate::stream::MAX_EVENT_BYTES;
 
 /// Reads frames, passed on as they are or taken apart into deltas.
 pub(crate) struct GoogleStream {
@@ -22,8 +20,7 @@ impl GoogleStream {
     /// The decoder of an answer to `request`.
     pub(crate) fn answering(request: &ChatRequest) -> Frames<Self> {
         let reader = Self { reader: StreamReader::default(), passing: passes(request) };
-        // A picture comes whole.
-        Frames::new(reader, Splitter::with_frames_of(MAX_EVENT_BYTES))
+        Frames::new(reader)
     }
 }
 

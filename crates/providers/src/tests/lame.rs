@@ -18,12 +18,14 @@ fn target() -> Target {
 fn whole_for(id: &str, request: &ChatRequest, body: &Value) -> Result<Value, ProviderError> {
     let (provider, body) = (find(id).unwrap(), Bytes::from(body.to_string()));
     let reply = provider.decode(request, &target(), StatusCode::OK, body)?;
+    let reply = reply.told_to(request.endpoint());
+    let reply = reply.map_err(|bad| ProviderError::bad_reply(provider.speaker(), &bad))?;
     let said = request.text();
     let stamp = Stamp { model: "m", id: "x", now: 1, request: said, turn: None };
     Ok(serde_json::from_slice(&reply.write(request.endpoint(), stamp)).unwrap())
 }
 
-fn whole(id: &str, client: Endpoint, body: &Value) -> Result<Value, ProviderError> {
+pub(super) fn whole(id: &str, client: Endpoint, body: &Value) -> Result<Value, ProviderError> {
     whole_for(id, &asking(client, &json!({})), body)
 }
 
@@ -52,7 +54,7 @@ fn streamed_for(id: &str, request: &ChatRequest, stream: &str) -> Result<Vec<Val
     Ok(lines.map(|line| serde_json::from_slice(line).unwrap()).collect())
 }
 
-fn streamed(id: &str, client: Endpoint, stream: &str) -> Result<Vec<Value>, String> {
+pub(super) fn streamed(id: &str, client: Endpoint, stream: &str) -> Result<Vec<Value>, String> {
     streamed_for(id, &asking(client, &json!({"stream": true})), stream)
 }
 
@@ -123,7 +125,7 @@ fn what_a_model_drew_or_spoke_reaches_whoever_has_a_form_for_it() {
     for (endpoint, is_told) in [
         (CHAT, true),
         (MESSAGES, false),
-        (Endpoint::Responses, false),
+        (Endpoint::Responses, true),
         (Endpoint::Completions, false),
     ] {
         let request = asking(CHAT, &json!({}));
