@@ -108,14 +108,14 @@ pub(crate) const PASS_THROUGH: Keys = Keys {
 pub(crate) const PARAMS: Keys = Keys {
     section: "litellm_params",
     in_force: "additional_drop_params allow_client_keepalive_override allowed_openai_params \
-        api_base api_key api_version aws_access_key_id aws_bedrock_runtime_endpoint \
+        api_base api_key api_version aws_access_key_id aws_batch_role_arn aws_bedrock_runtime_endpoint \
         aws_external_id aws_profile_name aws_region_name aws_role_name \
         aws_secret_access_key aws_session_name aws_session_token aws_sts_endpoint \
-        aws_web_identity_token azure_ad_token azure_scope base_url budget_duration \
+        aws_web_identity_token azure_ad_token azure_scope base_url bucket_name budget_duration \
         cache_control_injection_points cache_creation_input_token_cost \
         cache_creation_input_token_cost_above_1hr cache_read_input_token_cost client_id \
         client_secret cooldown_time custom_llm_provider default_api_key_rpm_limit \
-        default_api_key_tpm_limit drop_params extra_body extra_headers gcs_endpoint_url headers \
+        default_api_key_tpm_limit drop_params extra_body extra_headers gcs_bucket_name gcs_endpoint_url headers \
         input_cost_per_audio_token input_cost_per_character input_cost_per_image \
         input_cost_per_image_token input_cost_per_pixel input_cost_per_query \
         input_cost_per_second input_cost_per_token itpm keepalive_seconds \
@@ -123,7 +123,8 @@ pub(crate) const PARAMS: Keys = Keys {
         merge_reasoning_content_in_choices model model_id num_retries ocr_cost_per_page order organization otpm \
         output_cost_per_audio_token output_cost_per_character output_cost_per_image \
         output_cost_per_image_token output_cost_per_pixel output_cost_per_reasoning_token \
-        output_cost_per_second output_cost_per_token region_name rpm s3_endpoint_url ssl_certificate ssl_verify \
+        output_cost_per_second output_cost_per_token region_name rpm s3_bucket_name s3_encryption_key_id s3_endpoint_url \
+        s3_output_bucket_name s3_region_name ssl_certificate ssl_verify \
         stream_timeout tags tenant_id tiered_pricing timeout tpm use_chat_completions_api \
         use_in_pass_through vertex_ai_location vertex_ai_project vertex_credentials \
         vertex_location vertex_project weight",

@@ -10,9 +10,11 @@ use crate::json::string;
 use crate::{responses, usage};
 
 mod labels;
+mod lines;
 pub mod passed;
 
 pub use labels::{BadLine, Hearing, LabelSet, LineLabels, MAX_SETS, Shape, without_ours};
+pub use lines::{Line, Lines};
 
 /// What a batch is to which nothing will be added: in OpenAI's words, and in Mistral's.
 const OVER: [&str; 8] = [

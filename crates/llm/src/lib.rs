@@ -67,7 +67,7 @@ pub use reply::{BadReply, ChatReply};
 pub use request::ChatRequest;
 pub use said::{Required, Said, lacking};
 pub use stream::{BadFrame, Chunk, StreamEvent};
-pub use target::{ParamRules, Target};
+pub use target::{Buckets, ParamRules, Target};
 pub use tier::Tier;
 pub use tools::Tools;
 pub use word::Word;

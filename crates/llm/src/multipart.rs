@@ -25,6 +25,7 @@ const MAX_FIELD_BYTES: usize = 16 << 10;
 struct Part<'a> {
     name: &'a str,
     is_file: bool,
+    filename: Option<&'a str>,
     /// From its delimiter to the next one.
     whole: Span,
     value: Span,
@@ -177,6 +178,7 @@ pub struct Upload {
 struct Field {
     name: String,
     is_file: bool,
+    filename: Option<String>,
     whole: Span,
     value: Span,
 }
@@ -192,11 +194,12 @@ impl Upload {
         })?;
         let mut fields: Vec<Field> = Vec::new();
         for part in split(&body, boundary)? {
-            let Part { name, is_file, whole, value } = part;
+            let Part { name, is_file, filename, whole, value } = part;
             if fields.iter().any(|known| known.name.eq_ignore_ascii_case(name)) {
                 return Err(BadRequest::Duplicate { name: name.to_owned() });
             }
-            fields.push(Field { name: name.to_owned(), is_file, whole, value });
+            let (name, filename) = (name.to_owned(), filename.map(str::to_owned));
+            fields.push(Field { name, is_file, filename, whole, value });
         }
         Ok(Self { fields, body })
     }
@@ -206,6 +209,12 @@ impl Upload {
     pub fn field(&self, name: &str) -> Option<&str> {
         let field = self.fields.iter().find(|field| field.name == name && !field.is_file)?;
         short_text(&self.body[field.value.range()])
+    }
+
+    /// What the file in the field of that name is called.
+    #[must_use]
+    pub fn filename(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|field| field.name == name)?.filename.as_deref()
     }
 
     /// The content of the field of that name, whether or not it calls itself a file.
@@ -307,6 +316,7 @@ fn part(body: &[u8], begin: usize, start: usize, next: usize) -> Option<Part<'_>
     Some(Part {
         name: param("name")?,
         is_file: param("filename").is_some(),
+        filename: param("filename"),
         whole: Span { start: begin, end: next },
         value: Span { start: value_start, end: value_end },
     })

@@ -33,8 +33,8 @@ pub struct Target {
     pub api_version: Option<Arc<str>>,
     /// `aws_region_name`, `vertex_location` and the like.
     pub region: Option<Arc<str>>,
-    /// Where the buckets are in which jobs of Bedrock's or Vertex AI's leave their answers.
-    pub buckets: Option<Arc<str>>,
+    /// The buckets of jobs of Bedrock's or Vertex AI's.
+    pub buckets: Option<Buckets>,
     /// `vertex_project`.
     pub project: Option<Arc<str>>,
     /// The most tokens the model answers with, if that is known.
@@ -55,6 +55,24 @@ pub struct Target {
     pub responses: bool,
     /// Of a model with stars in it, those it stands for of which the same is published.
     pub responses_of: Arc<BTreeSet<Arc<str>>>,
+}
+
+/// Where jobs of Bedrock's or Vertex AI's take their requests from, and leave their answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Buckets {
+    /// The address of the store, without a trailing slash.
+    pub store: Arc<str>,
+    /// `s3_region_name`, if it is not the deployment's.
+    pub region: Option<Arc<str>>,
+    /// `gcs_bucket_name` or `s3_bucket_name`: where the files of clients are put. Behind a slash the
+    /// name of a folder may follow.
+    pub files: Option<Arc<str>>,
+    /// `s3_output_bucket_name`, if answers do not belong beside the files.
+    pub answers: Option<Arc<str>>,
+    /// `s3_encryption_key_id`: what answers are encrypted with.
+    pub encryption_key: Option<Arc<str>>,
+    /// `aws_batch_role_arn`: in which role Bedrock reads and writes there.
+    pub role: Option<Arc<str>>,
 }
 
 /// What tells a deployment of Azure's that has a name of its own to be of models that think.

@@ -62,6 +62,14 @@ pub enum EncodeError {
         /// What was asked.
         route: &'static str,
     },
+    /// A line of a file is the reason.
+    #[error("line {number}: {error}")]
+    Line {
+        /// From 1.
+        number: u64,
+        /// Why it cannot be sent.
+        error: Box<EncodeError>,
+    },
     /// The credential is of a kind that the provider does not take, or there is none.
     #[error("{provider} needs {needed}")]
     WrongCredential {

@@ -125,6 +125,21 @@ impl Cause {
         matches!(self, Self::Unsendable | Self::UnsupportedParams)
     }
 
+    fn of_unsent(error: &EncodeError) -> Self {
+        match error {
+            EncodeError::BadRequest(_) | EncodeError::UnsupportedEndpoint { .. } => {
+                Self::Unsendable
+            }
+            EncodeError::UnsupportedParams { .. } | EncodeError::UnsupportedTool { .. } => {
+                Self::UnsupportedParams
+            }
+            EncodeError::BadUrl { .. }
+            | EncodeError::BadHeader { .. }
+            | EncodeError::WrongCredential { .. } => Self::Misconfigured,
+            EncodeError::Line { error, .. } => Self::of_unsent(error),
+        }
+    }
+
     fn of(status: u16, error: &UpstreamError) -> Self {
         match status {
             400 | 413 | 422 | 500 if is_context_window(error) => Self::ContextWindow,
@@ -270,17 +285,7 @@ impl ProviderError {
     /// The provider was not called.
     #[must_use]
     pub fn unsendable(speaker: &'static str, error: &EncodeError) -> Self {
-        let cause = match error {
-            EncodeError::BadRequest(_) | EncodeError::UnsupportedEndpoint { .. } => {
-                Cause::Unsendable
-            }
-            EncodeError::UnsupportedParams { .. } | EncodeError::UnsupportedTool { .. } => {
-                Cause::UnsupportedParams
-            }
-            EncodeError::BadUrl { .. }
-            | EncodeError::BadHeader { .. }
-            | EncodeError::WrongCredential { .. } => Cause::Misconfigured,
-        };
+        let cause = Cause::of_unsent(error);
         let kind = (cause.status() == 400).then(|| "invalid_request_error".to_owned());
         Self { kind, ..Self::own(cause, speaker, error.to_string()) }
     }

@@ -20,6 +20,7 @@ mod foreign;
 mod frames;
 mod google;
 mod hosted;
+pub mod jobs;
 mod openai_compatible;
 mod params;
 mod reasoning;

@@ -60,6 +60,16 @@ impl Publisher {
     }
 }
 
+/// What batch jobs call a model, if it has some.
+pub(crate) fn in_jobs(model: &str) -> Option<String> {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    match Publisher::of(model) {
+        Publisher::Google => Some(format!("publishers/google/models/{name}")),
+        Publisher::Anthropic => Some(format!("publishers/anthropic/models/{name}")),
+        Publisher::Tuned | Publisher::Mistral | Publisher::Open => None,
+    }
+}
+
 impl VertexAi {
     fn address(&self, to: &Target, verb: &str) -> Result<String, EncodeError> {
         let base = to.api_base.trim_end_matches('/');

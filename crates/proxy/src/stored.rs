@@ -40,7 +40,6 @@ pub(crate) mod files;
 mod home;
 pub(crate) mod input;
 pub(crate) mod jobs;
-mod lines;
 pub(crate) mod lists;
 mod made_of;
 mod noted;

@@ -5,9 +5,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dunlin_egress::Body;
+use dunlin_egress::{Body, BodyError, Upload as Written};
 use dunlin_providers::ProviderError;
-use http_body::Body as _;
+use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 use tokio::time::Sleep;
 
@@ -22,22 +22,40 @@ const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A body being read. Dropping it before its end closes the connection.
 pub(crate) struct Pieces {
-    body: Body,
+    body: Source,
     look: Pin<Box<Sleep>>,
     /// Looks since something came.
     silent: u32,
     speaker: &'static str,
 }
 
+enum Source {
+    Sent(Body),
+    /// Written here as it is read.
+    Written(Written),
+}
+
 impl Pieces {
     pub(crate) fn new(body: Body, speaker: &'static str) -> Self {
+        Self::of(Source::Sent(body), speaker)
+    }
+
+    /// An error of `body` that is a provider's is told as it is.
+    pub(crate) fn written(body: Written, speaker: &'static str) -> Self {
+        Self::of(Source::Written(body), speaker)
+    }
+
+    fn of(body: Source, speaker: &'static str) -> Self {
         let look = Box::pin(tokio::time::sleep(IDLE_TIMEOUT / LOOKS));
         Self { body, look, silent: 0, speaker }
     }
 
     /// Whether all that was announced has come. Who passes that on may never be asked for the end.
     pub(crate) fn are_over(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.body {
+            Source::Sent(body) => body.is_end_stream(),
+            Source::Written(body) => body.is_end_stream(),
+        }
     }
 
     /// The next bytes; `None` at the end.
@@ -46,7 +64,7 @@ impl Pieces {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, ProviderError>>> {
         loop {
-            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+            let Poll::Ready(frame) = self.body.poll(cx, self.speaker) else {
                 ready!(self.look.as_mut().poll(cx));
                 self.silent += 1;
                 if self.silent > LOOKS {
@@ -57,13 +75,10 @@ impl Pieces {
                 continue;
             };
             self.silent = 0;
-            match frame.map(|frame| frame.map(http_body::Frame::into_data)) {
+            match frame.map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(data))) => return Poll::Ready(Some(Ok(data))),
                 Some(Ok(Err(_trailers))) => {}
-                Some(Err(_)) => {
-                    let broken = ProviderError::connection(self.speaker);
-                    return Poll::Ready(Some(Err(broken)));
-                }
+                Some(Err(broken)) => return Poll::Ready(Some(Err(broken))),
                 None => return Poll::Ready(None),
             }
         }
@@ -71,8 +86,28 @@ impl Pieces {
 
     /// Reads the rest of an answer that has said all, so that its connection can serve again.
     pub(crate) async fn drain(mut self) {
-        let rest = async { while let Some(Ok(_)) = self.body.frame().await {} };
+        let Source::Sent(body) = &mut self.body else { return };
+        let rest = async { while let Some(Ok(_)) = body.frame().await {} };
         // Without an end in time the connection is closed, which costs only a new one.
         drop(tokio::time::timeout(DRAIN_TIMEOUT, rest).await);
+    }
+}
+
+impl Source {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        speaker: &'static str,
+    ) -> Poll<Option<Result<Frame<Bytes>, ProviderError>>> {
+        let broken = || ProviderError::connection(speaker);
+        match self {
+            Self::Sent(body) => {
+                Pin::new(body).poll_frame(cx).map(|frame| Some(frame?.map_err(|_| broken())))
+            }
+            Self::Written(body) => Pin::new(body).poll_frame(cx).map(|frame| {
+                let told = |error: BodyError| error.downcast().map_or_else(|_| broken(), |it| *it);
+                Some(frame?.map_err(told))
+            }),
+        }
     }
 }

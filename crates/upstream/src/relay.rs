@@ -7,12 +7,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dunlin_egress::Client;
+use dunlin_egress::{Client, Upload as Written};
 use dunlin_providers::{EncodeError, Provider, ProviderError, relay};
 use dunlin_router::{Deployment, Outcome, Retry};
 use dunlin_types::{Networks, Secret, Tls};
-use http::header::RETRY_AFTER;
-use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 
 use crate::Upstream;
@@ -25,9 +25,6 @@ use crate::upload::{Progress, Upload};
 
 /// How messages name the source of errors where no provider is known.
 const SPEAKER: &str = "PassThroughException";
-
-/// What a provider that keeps nothing is not asked for.
-const KEPT: &str = "files, batches and stored responses";
 
 /// A call to be passed on. Its headers hold no credential.
 #[derive(Clone, Debug)]
@@ -54,7 +51,7 @@ pub struct Relayed {
     pub headers: HeaderMap,
     pieces: Pieces,
     /// What a whole answer says of the backend.
-    outcome: Outcome,
+    pub(crate) outcome: Outcome,
     ending: Option<Ending>,
     /// Of a body that may still be on its way.
     upload: Option<Arc<Progress>>,
@@ -79,38 +76,7 @@ impl Upstream {
         self.pass_on(attempt, url, (call, upload), (first, retry)).await
     }
 
-    /// The same for something that the deployment's provider keeps: the call's path is a route such
-    /// as `/files/file-1`.
-    ///
-    /// # Errors
-    /// [`Failure`]: there is no answer, or the provider keeps nothing.
-    pub async fn relay_kept(
-        &self,
-        attempt: Attempt,
-        call: Relay,
-        first: Duration,
-        retry: Retry,
-    ) -> Result<Relayed, Failure> {
-        let deployment = &attempt.deployment;
-        let provider = provider_of(deployment);
-        let Some(url) = provider.kept_url(&deployment.target, &call.path) else {
-            let none = EncodeError::UnsupportedEndpoint { provider: provider.id(), route: KEPT };
-            return Err(Failure::unsendable(deployment, provider.speaker(), &none));
-        };
-        let url = match call.query.as_deref().filter(|query| !query.is_empty()) {
-            Some(query) if url.contains('?') => format!("{url}&{query}"),
-            Some(query) => format!("{url}?{query}"),
-            None => url,
-        };
-        let mut relayed = self.pass_on(attempt, url, (call, None), (first, retry)).await?;
-        if relayed.status == StatusCode::NOT_FOUND {
-            // It is the thing that is not there: the deployment does well.
-            relayed.outcome = Outcome::Success;
-        }
-        Ok(relayed)
-    }
-
-    async fn pass_on(
+    pub(crate) async fn pass_on(
         &self,
         attempt: Attempt,
         url: String,
@@ -140,7 +106,7 @@ impl Upstream {
         }
     }
 
-    async fn relay_to(
+    pub(crate) async fn relay_to(
         &self,
         attempt: &Attempt,
         url: String,
@@ -254,6 +220,18 @@ fn request(url: String, call: Relay) -> Result<Request<Bytes>, EncodeError> {
 }
 
 impl Relayed {
+    /// What is written here of what a provider says in other words.
+    pub(crate) fn written(
+        status: StatusCode,
+        kind: &'static str,
+        body: Written,
+        speaker: &'static str,
+    ) -> Self {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]);
+        let (pieces, outcome) = (Pieces::written(body, speaker), Outcome::Success);
+        Self { status, headers, pieces, outcome, ending: None, upload: None }
+    }
+
     /// Whether nothing more will come: an answer of a known length is over with its last byte.
     #[must_use]
     pub fn is_over(&self) -> bool {

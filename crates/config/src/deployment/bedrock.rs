@@ -6,7 +6,7 @@ use super::Draft;
 use crate::report::Report;
 
 /// LiteLLM's where nothing names one.
-const DEFAULT_REGION: &str = "us-west-2";
+pub(super) const DEFAULT_REGION: &str = "us-west-2";
 const ENDPOINT: &str = "aws_bedrock_runtime_endpoint";
 
 pub(super) fn is_bedrock(provider: &str) -> bool {

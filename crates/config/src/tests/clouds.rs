@@ -1,5 +1,6 @@
 //! Identities of clouds and trust in servers, from LiteLLM's parameters.
 
+use dunlin_llm::Buckets;
 use dunlin_router::{Deployment, Region};
 use dunlin_types::{
     AwsKeys, AwsRole, AwsSource, AzureLogin, AzureSource, GoogleSource, Secret, Source, Trust,
@@ -317,6 +318,46 @@ fn the_buckets_of_a_providers_jobs_are_its_own_or_where_that_is_said() {
         ("model: vertex_ai/m, vertex_project: p", &google, Some("http://gcs:2")),
         ("model: openai/m, api_key: k", &s3, None),
     ] {
-        assert_eq!(target(params, variables).0.buckets.as_deref(), expected, "{params}");
+        let buckets = target(params, variables).0.buckets;
+        assert_eq!(buckets.as_ref().map(|buckets| &*buckets.store), expected, "{params}");
     }
+}
+
+#[test]
+fn files_are_put_into_the_bucket_that_litellm_would_put_them_into() {
+    let buckets = |params: &str, variables| target(params, variables).0.buckets.expect("some");
+    let vertex = "model: vertex_ai/m, vertex_project: p";
+    let both = [("GCS_BUCKET_NAME", "log"), ("GCS_BATCH_BUCKET_NAME", "own/folder")];
+    for (more, variables, expected) in [
+        ("", &[][..], None),
+        ("", &both[..1], Some("log")),
+        ("", &both, Some("own/folder")),
+        (", bucket_name: older", &both, Some("older")),
+        (", bucket_name: older, gcs_bucket_name: named", &both, Some("named")),
+    ] {
+        let (target, _) = target(&format!("{vertex}{more}"), variables);
+        assert_eq!(target.buckets.expect("some").files.as_deref(), expected, "{more}");
+        assert_eq!(target.body_defaults, [], "it is no field of a body");
+    }
+    let bedrock = "model: bedrock/m, aws_region_name: eu-west-1";
+    let set = buckets(
+        &format!(
+            "{bedrock}, s3_bucket_name: b, s3_region_name: us-east-1, s3_output_bucket_name: o, \
+             s3_encryption_key_id: k, aws_batch_role_arn: r"
+        ),
+        &[],
+    );
+    let text = |text: &str| Some(text.into());
+    let expected = Buckets {
+        store: "https://s3.us-east-1.amazonaws.com".into(),
+        region: text("us-east-1"),
+        files: text("b"),
+        answers: text("o"),
+        encryption_key: text("k"),
+        role: text("r"),
+    };
+    assert_eq!(set, expected);
+    let variables = [("AWS_S3_BUCKET_NAME", "b"), ("AWS_BATCH_ROLE_ARN", "r")];
+    let set = buckets(bedrock, &variables);
+    assert_eq!((set.files, set.role, set.region), (text("b"), text("r"), None));
 }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::{MAX_OBJECT_BYTES, collect, refusal};
-use super::home::{DEFAULT_PROVIDER, Home, Wish};
+use super::home::{DEFAULT_PROVIDER, Home, Wish, keeps};
 use super::noted::text;
 use super::{Asking, alone, ask};
 use crate::ids::Kind;
@@ -49,7 +49,7 @@ impl Account {
         } else {
             let all = asking.serving.catalog.deployments();
             let usable = all.filter(|known| known.parked.is_none());
-            usable.filter(|known| keeps(known, wish.provider)).cloned().collect()
+            usable.filter(|known| is_wished(known, wish.provider)).cloned().collect()
         };
         let mut accounts: Vec<Self> = Vec::new();
         for known in deployments {
@@ -72,7 +72,10 @@ impl Account {
 
     /// Whether that is one of its deployments.
     pub(super) fn has(&self, deployment: &Deployment) -> bool {
-        is_beside(self.first(), deployment)
+        let (first, other) = (&self.first().target, &deployment.target);
+        // Clouds have one address for all accounts.
+        let is_same = first.identity == other.identity && first.project == other.project;
+        is_same && is_beside(self.first(), deployment)
     }
 
     /// What it lists, as its provider has it.
@@ -147,10 +150,8 @@ fn has_no_such(status: StatusCode) -> bool {
     )
 }
 
-fn keeps(known: &Deployment, provider: Option<&str>) -> bool {
-    let is_wished = provider.is_none_or(|provider| *known.provider == *provider);
-    let by = dunlin_providers::find(&known.provider).filter(|_| is_wished);
-    by.is_some_and(|by| by.kept_url(&known.target, "/files").is_some())
+fn is_wished(known: &Deployment, provider: Option<&str>) -> bool {
+    provider.is_none_or(|provider| *known.provider == *provider) && keeps(known)
 }
 
 fn read_list(body: &Bytes) -> Option<Listed> {

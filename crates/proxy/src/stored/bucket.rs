@@ -6,20 +6,18 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use bytes::Bytes;
+use dunlin_llm::batch::Line;
 use dunlin_llm::batch::passed::{Folder, Form};
 use dunlin_providers::Cause;
 use dunlin_providers::bucket::{Asked, PAGE, Page, page};
 use dunlin_router::Deployment;
 use dunlin_types::Usage;
-use dunlin_upstream::Relayed;
+use dunlin_upstream::{MAX_OBJECTS, Relayed};
 
 use super::answer::{MAX_OBJECT_BYTES, collect};
-use super::lines::Line;
 use super::output;
 use crate::Proxy;
 
-/// The most objects of one job that are looked at.
-const MAX_OBJECTS: usize = 10_000;
 /// How long a store may take until it begins to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
@@ -105,8 +103,8 @@ impl Bucket<'_> {
     async fn names(&self) -> Result<Vec<String>, Unread> {
         let (mut names, mut after) = (Vec::new(), None::<String>);
         loop {
-            let Page { names: more, next } = self.list(after.as_deref(), PAGE).await?;
-            names.extend(more);
+            let Page { objects, next } = self.list(after.as_deref(), PAGE).await?;
+            names.extend(objects.into_iter().map(|object| object.name));
             if names.len() > MAX_OBJECTS {
                 let Folder { bucket, prefix } = self.folder.clone();
                 return Err(Unread::Many { bucket, prefix });

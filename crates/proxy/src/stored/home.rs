@@ -2,9 +2,11 @@
 //! batch, name; else one of the provider that is named; else OpenAI's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 
 use axum::http::HeaderMap;
 use dunlin_llm::Target;
+use dunlin_providers::jobs::{self, Jobs};
 use dunlin_router::relay::{Asked, Lenders, NoLender, lenders};
 use dunlin_router::{Deployment, NoRoute, group, listed};
 
@@ -130,7 +132,15 @@ fn lend(
     reads: bool,
 ) -> Result<Lenders, NoLender> {
     let asked = Asked { providers, models, chosen: None, reads };
-    let found = lenders(&asking.serving.catalog, asking.caller.access(), asked)?;
+    let Lenders { group, elsewhere, renamed, called, any } =
+        lenders(&asking.serving.catalog, asking.caller.access(), asked)?;
+    let accounts = iter::once(group).chain(elsewhere).map(|mut account| {
+        account.deployments.retain(|known| keeps(known));
+        account
+    });
+    let group = { accounts }.find(|account| !account.deployments.is_empty());
+    let group = group.ok_or(NoLender::None)?;
+    let found = Lenders { group, elsewhere: Vec::new(), renamed, called, any };
     // A model that nobody has is no reason to take another's deployment.
     if !models.is_empty() && !found.group.deployments.iter().any(|by| is_named(&found, by, models))
     {
@@ -143,9 +153,20 @@ fn is_named(found: &Lenders, by: &Deployment, models: &[&str]) -> bool {
     found.renamed.is_some() || models.contains(&&*by.target.model)
 }
 
-/// The ids of all providers that keep files.
+/// Whether files and batches can be kept where that deployment is.
+pub(super) fn keeps(known: &Deployment) -> bool {
+    let provider = dunlin_providers::find(&known.provider);
+    provider.is_some_and(|provider| {
+        provider.kept_url(&known.target, "/files").is_some()
+            || Jobs::of(provider, &known.target).is_some()
+    })
+}
+
+/// The ids of all providers that may keep files.
 fn keepers() -> Vec<&'static str> {
     let all = dunlin_providers::ALL.iter();
-    let keeping = all.filter(|known| known.kept_url(&Target::default(), "/files").is_some());
+    let keeping = all.filter(|known| {
+        known.kept_url(&Target::default(), "/files").is_some() || jobs::may_keep(known.id())
+    });
     keeping.map(|known| known.id()).collect()
 }

@@ -5,15 +5,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dunlin_llm::batch::{Hearing, LineLabels, Shape, asked_in_line};
+use dunlin_llm::batch::{Hearing, Line, LineLabels, Shape, asked_in_line};
 use dunlin_llm::{Required, tokens_in};
+use dunlin_providers::jobs;
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::Deployment;
 use dunlin_store::{Entry, Kind, Label, NotStored};
 use dunlin_types::{RequestId, Tokens, UnixMillis};
 use serde::{Deserialize, Serialize};
 
-use super::lines::Line;
 use super::noted::{LISTED_FOR, after};
 use super::{Asking, fetch, output};
 use crate::Proxy;
@@ -84,6 +84,11 @@ impl Asking<'_> {
     pub(super) async fn input(&self, home: &Arc<Deployment>, file: &str) -> Result<Input, Failed> {
         if let Some(noted) = Input::kept(self.proxy, home, file).await {
             return Ok(noted);
+        }
+        if jobs::may_keep(&home.provider) {
+            let reason = "it is no longer known on whose behalf the lines of the input file are, \
+                          which the provider has in other words: upload it again";
+            return Err(Refused::CannotKnow { reason: reason.to_owned() }.into());
         }
         let path = format!("/files/{}/content", path_segment(file));
         let content = fetch::get(self.proxy, self.serving, home, path).await;

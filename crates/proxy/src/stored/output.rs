@@ -9,7 +9,7 @@ use std::time::Duration;
 use dunlin_admission::Found;
 use dunlin_journal::Outcome;
 use dunlin_ledger::{Context, Pricing, Service};
-use dunlin_llm::batch::{KeptBatch, LineLabels, used_in_line};
+use dunlin_llm::batch::{KeptBatch, Line, LineLabels, Lines, used_in_line};
 use dunlin_llm::{Tier, tokens_in};
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::Deployment;
@@ -17,7 +17,6 @@ use dunlin_types::{NanoUsd, RequestId, Usage};
 use dunlin_upstream::Relayed;
 use tracing::warn;
 
-use super::lines::{Line, Lines};
 use super::{Asking, fetch, watch};
 use crate::Proxy;
 use crate::bill::Bill;
@@ -25,6 +24,9 @@ use crate::bill::found::{self, Finished};
 
 /// Outputs that a node reads at the same time. Others are read when their batch is next asked for.
 const MAX_READ_AT_ONCE: usize = 8;
+
+/// A longer line of an output is not held.
+const MAX_LINE_BYTES: usize = 8 << 20;
 
 /// How long an output may be silent: others wait for it to be read.
 const NEXT_WITHIN: Duration = Duration::from_secs(60);
@@ -194,7 +196,7 @@ pub(super) async fn each_line(
     mut each: impl FnMut(Line<'_>),
 ) -> Option<()> {
     let mut output = output.filter(|output| output.status.is_success())?;
-    let mut lines = Lines::default();
+    let mut lines = Lines::new(MAX_LINE_BYTES);
     let mut next = async || {
         let piece = poll_fn(|cx| output.poll_next(cx));
         tokio::time::timeout(NEXT_WITHIN, piece).await.ok()
@@ -219,7 +221,7 @@ mod tests {
         let failed = r#"{"response":null,"error":{"code":"x"}}"#;
         let output = format!("{line}\n\n{failed}\n{line}");
         for size in [1, 7, output.len()] {
-            let (mut lines, mut sum) = (Lines::default(), Sum::default());
+            let (mut lines, mut sum) = (Lines::new(MAX_LINE_BYTES), Sum::default());
             for piece in output.as_bytes().chunks(size) {
                 let piece = Bytes::copy_from_slice(piece);
                 lines.push(piece, |line| sum.line(&Pricing::Free, line));

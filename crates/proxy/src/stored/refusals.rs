@@ -59,9 +59,15 @@ impl Refused {
         let model: String = model.chars().take(MAX_SHOWN_ID).collect();
         let why = match provider {
             Some(provider) => {
-                format!("has no usable deployment of '{provider}', which is asked for")
+                format!(
+                    "has no usable deployment of '{provider}', which is asked for, that keeps files"
+                )
             }
-            None => "has no usable deployment whose provider keeps files".to_owned(),
+            None => {
+                "has no usable deployment whose provider keeps files; on Vertex AI and Bedrock \
+                     those keep some that have a `gcs_bucket_name` or an `s3_bucket_name`"
+                    .to_owned()
+            }
         };
         Self::Unfit { param: "model", message: format!("the model '{model}' {why}") }
     }

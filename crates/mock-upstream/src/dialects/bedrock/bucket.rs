@@ -1,29 +1,34 @@
-//! S3, below `/s3`: lists of objects, and objects. Buckets whose names begin with `locked` are not
-//! the caller's.
+//! S3, below `/s3`: lists of objects, and objects, which can be put there and taken away. Buckets whose
+//! names begin with `locked` are not the caller's.
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::routing::MethodFilter;
+use bytes::Bytes;
 use serde_json::json;
 
 use super::signature;
 use crate::answer::Answer;
 use crate::ask::Ask;
-use crate::dialects::get;
+use crate::dialects::{delete, get, to};
 use crate::exchange::{Keys, Mock, Refusal, Reply, Route};
 use crate::failure::{Failure, Why};
 use crate::record::{Recorded, decoded};
 
 pub(super) fn router() -> Router<Arc<Mock>> {
-    Router::new()
-        .route("/s3/{bucket}", get(Bucket::List))
-        .route("/s3/{bucket}/{*key}", get(Bucket::Object))
+    Router::new().route("/s3/{bucket}", get(Bucket::List)).route(
+        "/s3/{bucket}/{*key}",
+        get(Bucket::Object).merge(to(MethodFilter::PUT, Bucket::Put)).merge(delete(Bucket::Delete)),
+    )
 }
 
 #[derive(Clone, Copy)]
 enum Bucket {
     List,
     Object,
+    Put,
+    Delete,
 }
 
 impl Route for Bucket {
@@ -37,7 +42,9 @@ impl Route for Bucket {
         if path.starts_with("locked") {
             return Err(Failure::told(403, "Access Denied"));
         }
-        let Self::List = self else { return Ok(Ask { id: path, ..Ask::default() }) };
+        let Self::List = self else {
+            return Ok(Ask { id: path, file: request.body.clone(), ..Ask::default() });
+        };
         if request.parameter("list-type") != Some("2") {
             return Err(Failure::bad("only ListObjectsV2 is spoken here"));
         }
@@ -51,7 +58,11 @@ impl Route for Bucket {
             Self::List => {
                 let keys = mock.shelf.below(&uri).into_iter().map(|object| {
                     let key = object.value.as_str().unwrap_or_default().to_owned();
-                    format!("<Contents><Key>{key}</Key></Contents>")
+                    let size = object.content.len();
+                    format!(
+                        "<Contents><Key>{key}</Key><LastModified>2026-11-20T01:00:00.000Z\
+                         </LastModified><Size>{size}</Size></Contents>"
+                    )
                 });
                 let keys: String = keys.collect();
                 let list = format!(
@@ -59,6 +70,14 @@ impl Route for Bucket {
                      xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{keys}</ListBucketResult>"
                 );
                 Reply::Bytes("application/xml", list.into())
+            }
+            Self::Put => {
+                mock.shelf.put_object(&uri, ask.file.clone());
+                Reply::Bytes("application/xml", Bytes::new())
+            }
+            Self::Delete => {
+                mock.shelf.remove(&uri);
+                Reply::Bytes("application/xml", Bytes::new())
             }
             Self::Object => match mock.shelf.find(&uri) {
                 Some(object) => Reply::Bytes("binary/octet-stream", object.content),

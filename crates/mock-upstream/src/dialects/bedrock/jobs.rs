@@ -22,12 +22,16 @@ pub(super) fn router() -> Router<Arc<Mock>> {
     Router::new()
         .route("/model-invocation-job", post(Jobs::Create))
         .route("/model-invocation-job/{id}", get(Jobs::Show))
+        .route("/model-invocation-job/{id}/stop", post(Jobs::Stop))
+        .route("/model-invocation-jobs", get(Jobs::List))
 }
 
 #[derive(Clone, Copy)]
 enum Jobs {
     Create,
+    List,
     Show,
+    Stop,
 }
 
 impl Route for Jobs {
@@ -60,12 +64,27 @@ impl Route for Jobs {
             let arn = format!("{ARN}{}", answer.id);
             let mut job = ask.body.clone();
             (job["jobArn"], job["status"]) = (json!(arn), json!("Submitted"));
+            job["submitTime"] = json!("2026-11-20T01:00:00.123Z");
             mock.shelf.put(Thing { id: arn.clone(), value: job, content: Bytes::new() });
             return Reply::Json(json!({ "jobArn": arn }));
+        }
+        if let Self::List = self {
+            return Reply::Json(json!({"invocationJobSummaries": mock.shelf.all(ARN)}));
         }
         let Some(mut job) = mock.shelf.find(&ask.id) else {
             return Reply::Failed(Failure::absent("job", &ask.id));
         };
+        if let Self::Stop = self {
+            if job.value["status"] == "Submitted" {
+                job.value["status"] = json!("Stopping");
+                mock.shelf.put(job);
+            }
+            return Reply::Json(json!({}));
+        }
+        if job.value["status"] == "Stopping" {
+            job.value["status"] = json!("Stopped");
+            mock.shelf.put(job.clone());
+        }
         if job.value["status"] == "Submitted" {
             run(mock, &mut job.value, answer);
             mock.shelf.put(job.clone());
@@ -90,6 +109,7 @@ fn output(job: &Value) -> &Value {
 fn run(mock: &Mock, job: &mut Value, answer: &Answer) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (model, arn) = (text(&job["modelId"]), text(&job["jobArn"]));
+    let kind = text(&job["modelInvocationType"]);
     let input = text(&job["inputDataConfig"]["s3InputDataConfig"]["s3Uri"]);
     let id = arn.rsplit('/').next().unwrap_or_default();
     let folder = format!("{}/{id}", text(&output(job)["s3Uri"]).trim_end_matches('/'));
@@ -99,7 +119,7 @@ fn run(mock: &Mock, job: &mut Value, answer: &Answer) {
         let mut lines = String::new();
         for record in String::from_utf8_lossy(&object.content).lines() {
             let record: Value = serde_json::from_str(record).unwrap_or_default();
-            let (status, body) = ask(mock, &model, &record["modelInput"], answer);
+            let (status, body) = ask(mock, (&model, &kind), &record["modelInput"], answer);
             let mut line =
                 json!({"recordId": record["recordId"], "modelInput": record["modelInput"]});
             total += 1;
@@ -120,11 +140,14 @@ fn run(mock: &Mock, job: &mut Value, answer: &Answer) {
         "inputTokenCount": tokens[0], "outputTokenCount": tokens[1]});
     mock.shelf.put_object(&format!("{folder}/manifest.json.out"), manifest.to_string().into());
     job["status"] = json!("Completed");
+    job["endTime"] = json!("2026-11-20T02:00:00.654Z");
+    job["totalRecordCount"] = json!(total);
+    (job["successRecordCount"], job["errorRecordCount"]) = (json!(done), json!(total - done));
 }
 
-/// Claude's records have its own words, all others those of Converse.
-fn ask(mock: &Mock, model: &str, input: &Value, answer: &Answer) -> (u16, Value) {
-    if model.contains("anthropic.") {
+/// Claude's records have its own words, all others those of Converse, as have all of jobs that say so.
+fn ask(mock: &Mock, (model, kind): (&str, &str), input: &Value, answer: &Answer) -> (u16, Value) {
+    if model.contains("anthropic.") && kind != "Converse" {
         let asked = Recorded::within(&format!("/model/{model}/invoke"), input);
         within(mock, &asked, &Invoke { stream: false, signed: false }, answer)
     } else {

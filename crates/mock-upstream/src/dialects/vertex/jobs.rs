@@ -21,14 +21,17 @@ const JOBS: &str = "projects/123456789012/locations/us-central1/batchPredictionJ
 
 pub(super) fn router() -> Router<Arc<Mock>> {
     let jobs = "/v1/projects/{project}/locations/{location}/batchPredictionJobs";
-    let one = get(Jobs::Show).merge(delete(Jobs::Delete));
-    Router::new().route(jobs, post(Jobs::Create)).route(&format!("{jobs}/{{id}}"), one)
+    let one = get(Jobs::Show).merge(delete(Jobs::Delete)).merge(post(Jobs::Cancel));
+    let all = post(Jobs::Create).merge(get(Jobs::List));
+    Router::new().route(jobs, all).route(&format!("{jobs}/{{id}}"), one)
 }
 
 #[derive(Clone, Copy)]
 enum Jobs {
     Create,
+    List,
     Show,
+    Cancel,
     Delete,
 }
 
@@ -39,7 +42,12 @@ impl Route for Jobs {
 
     fn read(&self, _: &Mock, request: &Recorded) -> Result<Ask, Failure> {
         let Self::Create = self else {
-            return Ok(Ask { id: format!("{JOBS}/{}", request.segment(6)), ..Ask::default() });
+            let named = request.segment(6);
+            let id = named.strip_suffix(":cancel").unwrap_or(&named);
+            if (id != named) != matches!(self, Self::Cancel) {
+                return Err(Failure::absent("call", &named));
+            }
+            return Ok(Ask { id: format!("{JOBS}/{id}"), ..Ask::default() });
         };
         let ask = Ask::json(&request.body)?;
         let input = &ask.body["inputConfig"]["gcsSource"]["uris"];
@@ -54,8 +62,12 @@ impl Route for Jobs {
             let name = format!("{JOBS}/{}", answer.id);
             let mut job = ask.body.clone();
             (job["name"], job["state"]) = (json!(name), json!("JOB_STATE_PENDING"));
+            job["createTime"] = json!("2026-11-20T01:00:00.123456Z");
             mock.shelf.put(Thing { id: name, value: job.clone(), content: Bytes::new() });
             return Reply::Json(job);
+        }
+        if let Self::List = self {
+            return Reply::Json(json!({"batchPredictionJobs": mock.shelf.all(JOBS)}));
         }
         let Some(mut job) = mock.shelf.find(&ask.id) else {
             return Reply::Failed(Failure::absent("job", &ask.id));
@@ -63,6 +75,17 @@ impl Route for Jobs {
         if let Self::Delete = self {
             mock.shelf.remove(&ask.id);
             return Reply::Json(json!({"done": true}));
+        }
+        if let Self::Cancel = self {
+            if job.value["state"] == "JOB_STATE_PENDING" {
+                job.value["state"] = json!("JOB_STATE_CANCELLING");
+                mock.shelf.put(job);
+            }
+            return Reply::Json(json!({}));
+        }
+        if job.value["state"] == "JOB_STATE_CANCELLING" {
+            job.value["state"] = json!("JOB_STATE_CANCELLED");
+            mock.shelf.put(job.clone());
         }
         if job.value["state"] == "JOB_STATE_PENDING" {
             run(mock, &mut job.value, answer);
@@ -79,7 +102,7 @@ impl Route for Jobs {
 /// Answers every line of every input. What is to go into a table goes nowhere.
 fn run(mock: &Mock, job: &mut Value, answer: &Answer) {
     let model = job["model"].as_str().unwrap_or_default().to_owned();
-    let (mut lines, mut done) = (String::new(), 0);
+    let (mut lines, mut done, mut failed) = (String::new(), 0, 0);
     for uri in job["inputConfig"]["gcsSource"]["uris"].as_array().into_iter().flatten() {
         let Some(input) = mock.shelf.find(uri.as_str().unwrap_or_default()) else { continue };
         for line in String::from_utf8_lossy(&input.content).lines() {
@@ -90,11 +113,15 @@ fn run(mock: &Mock, job: &mut Value, answer: &Answer) {
                 _ => (json!(format!("Bad Request: {body}")), json!({})),
             };
             done += u64::from(status == 200);
+            line["processed_time"] = json!("2026-11-20T01:30:00.000000+00:00");
             lines += &format!("{line}\n");
+            failed += u64::from(status != 200);
         }
     }
+    job["endTime"] = json!("2026-11-20T02:00:00.654321Z");
     job["state"] = json!("JOB_STATE_SUCCEEDED");
-    job["completionStats"] = json!({"successfulCount": done.to_string()});
+    job["completionStats"] =
+        json!({"successfulCount": done.to_string(), "failedCount": failed.to_string()});
     let output = &job["outputConfig"];
     job["outputInfo"] = match output["gcsDestination"]["outputUriPrefix"].as_str() {
         Some(prefix) => {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use axum::http::Method;
 use dunlin_ledger::Pricing;
-use dunlin_llm::batch::LineLabels;
 use dunlin_llm::batch::passed::{Answers, Form, Shelf};
+use dunlin_llm::batch::{Line, LineLabels};
 use dunlin_router::relay::{is_version, priced};
 use dunlin_router::{Catalog, Deployment};
 use dunlin_store::{Entry, Label};
@@ -21,7 +21,6 @@ use crate::bill::found;
 use crate::stored::ask;
 use crate::stored::bucket::{Bucket, Unread};
 use crate::stored::fetch::{self, Fetched};
-use crate::stored::lines::Line;
 use crate::stored::output::{self, Sum, Sums, Turn};
 use crate::{Proxy, Serving};
 
