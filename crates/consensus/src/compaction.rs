@@ -1,4 +1,5 @@
-//! The log's compaction: snapshots by bytes, and the certificate's floor.
+//! The log's compaction: snapshots by bytes, and the certificate's floor; and what is left of a
+//! snapshot that never came whole.
 
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ pub(crate) async fn run(node: &Node, running: &Running) -> Result<(), Error> {
     let mut floor_written = node.clock.mono();
     loop {
         ticks.tick().await;
+        running.incoming.forget_silent(node.clock.mono()).await;
         let last = running.snapshots.last();
         let grown = running.log.bytes_after(last.map_or(0, |id| id.index));
         if grown > LOG_BYTES.max(running.snapshots.bytes()) && asked_after != Some(last) {

@@ -107,7 +107,8 @@ pub(crate) async fn raft(node: Arc<Node>, from: NodeId, body: Bytes) -> Result<B
             Ok(wire::encode(&answer))
         }
         RaftMessage::Chunk(head, data) => {
-            running.incoming.take(&running.raft, from, head, &data).await.map_err(refused)
+            let (incoming, now) = (&running.incoming, node.clock.mono());
+            incoming.take(&running.raft, (from, now), head, &data).await.map_err(refused)
         }
     }
 }

@@ -220,7 +220,7 @@ async fn a_stream_that_nobody_need_wait_for_is_taken_up_again_anywhere() -> anyh
 
     let id = leave(&setup, 0, &owner, "[[delay:60000]] six").await?;
     let cancel = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        ends(&setup, 1, &owner, &id, "in_progress", SOON).await?;
         call(&setup, 1, &owner, "POST", &format!("{id}/cancel")).await
     };
     let (live, cancelled) = tokio::join!(again(&setup, 0, &owner, &id, 1), cancel);
