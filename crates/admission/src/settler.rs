@@ -382,7 +382,7 @@ mod tests {
         assert!(node.has_ended());
     }
 
-    /// A busy node is granted money for its new life before all that the former one recorded is settled.
+    /// A busy node is granted money for its new life before its former one is settled.
     #[tokio::test(flavor = "multi_thread")]
     async fn what_a_former_life_left_is_free_though_the_present_one_was_granted_some_before() {
         let (node, config) = unsettled().await;
