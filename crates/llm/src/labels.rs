@@ -46,7 +46,7 @@ impl Labels {
     /// tags count; in everything else a header wins.
     ///
     /// # Errors
-    /// A header of the gateway's is longer than its bound, or not what it should be.
+    /// A header of the gateway's is longer than its bound, no UTF-8, or not what it should be.
     pub fn with_headers(
         &self,
         headers: &HeaderMap,
@@ -55,10 +55,9 @@ impl Labels {
         let mut all = self.clone();
         let ours = any_of_ours(headers).then(|| all.take_ours(headers)).transpose()?;
         let (customer, session) = ours.unwrap_or_default();
-        let theirs = end_user_headers.iter().filter_map(|name| text(headers, name.as_str()));
-        let theirs = theirs.map(|id| Some(id).filter(|id| id.len() <= MAX_ID_BYTES));
-        let theirs = theirs.map(|id| id.ok_or(bad("user_header_mappings", ID))).next();
-        let end_user = customer.or(theirs.transpose()?);
+        let mut theirs = end_user_headers.iter().map(HeaderName::as_str);
+        let theirs = theirs.find_map(|name| text(headers, name, MAX_ID_BYTES).transpose());
+        let end_user = customer.or(theirs.transpose().or(Err(bad("user_header_mappings", ID)))?);
         all.end_user = end_user.map(str::to_owned).or(all.end_user);
         let session = session.or_else(|| clients_session(headers));
         all.session = session.map(str::to_owned).or(all.session);
@@ -68,21 +67,21 @@ impl Labels {
     /// Takes the tags and the metadata of the gateway's own headers; gives the end user and the session
     /// that they name.
     fn take_ours<'h>(&mut self, headers: &'h HeaderMap) -> Result<Named<'h>, BadRequest> {
-        let named =
-            |name: &'static str, expected, most| bounded_header(headers, name, expected, most);
-        let customer = named("x-litellm-customer-id", ID, MAX_ID_BYTES)?;
-        let customer = customer.or(named("x-litellm-end-user-id", ID, MAX_ID_BYTES)?);
-        let tags = text(headers, "x-litellm-tags").unwrap_or_default();
+        let said = |name: &'static str, most, expected| {
+            text(headers, name, most).map_err(|Unreadable| bad(name, expected))
+        };
+        let id = |name| said(name, MAX_ID_BYTES, ID);
+        let customer = id("x-litellm-customer-id")?.or(id("x-litellm-end-user-id")?);
+        let tags = said("x-litellm-tags", usize::MAX, TAGS)?.unwrap_or_default();
         for tag in tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
             self.add_tag(tag).map_err(|expected| bad("x-litellm-tags", expected))?;
         }
         let name = "x-litellm-spend-logs-metadata";
-        if let Some(metadata) = text(headers, name) {
+        if let Some(metadata) = said(name, MAX_SPEND_METADATA_BYTES, SPEND_METADATA)? {
             let metadata = spend_metadata(metadata).map_err(|expected| bad(name, expected))?;
             self.spend_metadata = metadata.or(self.spend_metadata.take());
         }
-        let session = named("x-litellm-trace-id", ID, MAX_ID_BYTES)?;
-        Ok((customer, session.or(named("x-litellm-session-id", ID, MAX_ID_BYTES)?)))
+        Ok((customer, id("x-litellm-trace-id")?.or(id("x-litellm-session-id")?)))
     }
 
     fn add_tag(&mut self, tag: &str) -> Result<(), &'static str> {
@@ -115,25 +114,22 @@ impl Labels {
 fn clients_session(headers: &HeaderMap) -> Option<&str> {
     let is_vendors = |name: &str| name.starts_with("x-") && name.ends_with("-session-id");
     let vendors = headers.keys().map(HeaderName::as_str).filter(|name| is_vendors(name));
-    let session = vendors.chain(["session_id"]).find_map(|name| text(headers, name));
-    session.filter(|session| session.len() <= MAX_ID_BYTES)
+    let mut names = vendors.chain(["session_id"]);
+    names.find_map(|name| text(headers, name, MAX_ID_BYTES).ok().flatten())
 }
 
-fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let value = headers.get(name)?.to_str().ok()?.trim();
-    (!value.is_empty()).then_some(value)
-}
+/// A header is longer than its bound, or no UTF-8.
+struct Unreadable;
 
-fn bounded_header<'h>(
+/// What a header says, unless that is nothing. Its bytes are read as UTF-8, as bodies are.
+fn text<'h>(
     headers: &'h HeaderMap,
-    name: &'static str,
-    expected: &'static str,
+    name: &str,
     most: usize,
-) -> Result<Option<&'h str>, BadRequest> {
-    match text(headers, name) {
-        Some(value) if value.len() > most => Err(bad(name, expected)),
-        value => Ok(value),
-    }
+) -> Result<Option<&'h str>, Unreadable> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let text = std::str::from_utf8(value.as_bytes()).or(Err(Unreadable))?.trim();
+    if text.len() > most { Err(Unreadable) } else { Ok((!text.is_empty()).then_some(text)) }
 }
 
 fn bad(name: &'static str, expected: &'static str) -> BadRequest {

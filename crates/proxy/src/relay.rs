@@ -187,7 +187,8 @@ fn choose(
     wanted: &Wanted,
 ) -> Result<Lenders, Failed> {
     let models = wanted.models();
-    let header = head.headers.get(MODEL_HEADER).and_then(|model| model.to_str().ok());
+    let header =
+        head.headers.get(MODEL_HEADER).and_then(|model| std::str::from_utf8(model.as_bytes()).ok());
     let reads = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
     let asked = Asked { providers: way.providers, models: &models, chosen: header, reads };
     let found = lenders(&serving.catalog, caller.access(), asked);

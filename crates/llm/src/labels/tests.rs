@@ -143,6 +143,18 @@ fn what_is_beyond_a_bound_is_refused_by_name() {
         let refused = Labels::default().with_headers(&headers(&[(name, &value)]), &[]);
         assert!(refused.expect_err(name).to_string().contains(name));
     }
+    for name in ["x-litellm-customer-id", "x-litellm-end-user-id", "x-litellm-tags"] {
+        let latin = HeaderMap::from_iter([(
+            HeaderName::from_static(name),
+            HeaderValue::from_bytes(b"caf\xe9").expect("opaque"),
+        )]);
+        let refused = Labels::default().with_headers(&latin, &[]);
+        assert!(matches!(refused, Err(BadRequest::BadHeader { .. })), "{name}: no UTF-8");
+        let named = Labels::default().with_headers(&headers(&[(name, "caf\u{e9}")]), &[]);
+        let named = named.expect("UTF-8");
+        let (user, tag) = (named.end_user.as_deref(), named.tags.first().map(String::as_str));
+        assert_eq!(user.or(tag), Some("caf\u{e9}"), "{name}");
+    }
     // Another program's header is none of ours to refuse.
     let vendors = headers(&[("x-agent-session-id", &long(MAX_ID_BYTES + 1))]);
     assert_eq!(Labels::default().with_headers(&vendors, &[]), Ok(Labels::default()));
