@@ -150,10 +150,12 @@ const DROPPED: &[&str] = &[
     "cache",
     "cache_control_injection_points",
     "caching",
+    "callbacks",
     "custom_llm_provider",
     "disable_global_guardrails",
     "enable_tag_filtering",
     "extra_headers",
+    "failure_callback",
     "fastest_response",
     "headers",
     "max_retries",
@@ -163,6 +165,8 @@ const DROPPED: &[&str] = &[
     "proxy_server_request",
     "secret_fields",
     "specific_deployment",
+    "ssl_verify",
+    "success_callback",
     "tiered_pricing",
 ];
 
@@ -170,6 +174,9 @@ fn is_dropped(name: &str) -> bool {
     DROPPED.binary_search(&name).is_ok()
         || name.starts_with("mock_")
         || name.starts_with("litellm_")
+        // Where a client's own records go to, with its credentials there.
+        || name.starts_with("langfuse_")
+        || name.starts_with("langsmith_")
         // Prices: a client does not set its own.
         || name.contains("_cost_per_")
         || name.contains("_token_cost")

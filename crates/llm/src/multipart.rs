@@ -1,20 +1,18 @@
 //! Uploads: `multipart/form-data` bodies (RFC 7578), looked at without being taken apart. What must
 //! change is changed in place, as in JSON bodies; the file itself is never copied for it.
 
+mod facts;
+pub(crate) mod nested;
+
 use bytes::Bytes;
-use dunlin_types::Tokens;
 use memchr::memmem;
 
-use crate::answers::choices as choices_in;
-use crate::endpoint::Endpoint;
-use crate::estimate::prompt_tokens;
-use crate::extras::Extras;
-use crate::fields::{Label, Role, role};
 use crate::json::Span;
-use crate::labels::LabelReader;
 use crate::named::UnclearModel;
 use crate::parse::BadRequest;
-use crate::request::{Edit, Facts, Splice, Text};
+use crate::request::Splice;
+
+pub(crate) use facts::read;
 
 /// More parts than any client sends.
 const MAX_PARTS: usize = 256;
@@ -29,89 +27,6 @@ struct Part<'a> {
     /// From its delimiter to the next one.
     whole: Span,
     value: Span,
-}
-
-/// Reads the facts of an upload whose `Content-Type` is `content_type`.
-pub(crate) fn read(
-    endpoint: Endpoint,
-    body: &[u8],
-    content_type: &str,
-    path_model: Option<&str>,
-) -> Result<Facts, BadRequest> {
-    let boundary = boundary(content_type).ok_or(BadRequest::Multipart {
-        problem: "the Content-Type header names no boundary of 1 to 70 characters",
-    })?;
-    let parts = split(body, boundary)?;
-    let mut extras = Extras::default();
-    let mut edits = Vec::new();
-    let mut labels = LabelReader::default();
-    let (mut model, mut prompt) = (None, Span::point(0));
-    let (mut has_file, mut choices) = (false, 1);
-    for part in &parts {
-        has_file |= part.is_file;
-        if part.is_file {
-            continue;
-        }
-        match role(endpoint, part.name) {
-            Role::Model if model.is_some() => {
-                return Err(BadRequest::Duplicate { name: "model".to_owned() });
-            }
-            Role::Model => model = Some((field(endpoint, body, part)?, part.value)),
-            Role::Prompt => prompt = part.value,
-            Role::Choices => choices = asked(endpoint, field(endpoint, body, part)?)?,
-            Role::Extra => {
-                let taken = extras.take(part.name, field(endpoint, body, part)?);
-                taken.map_err(|expected| invalid(endpoint, part.name, expected))?;
-                edits.push(Edit { at: part.whole, to: Text::Fixed("") });
-            }
-            Role::Label(label) => {
-                let value = field(endpoint, body, part)?;
-                let taken = labels.take_field(label, part.name, value);
-                taken.map_err(|expected| invalid(endpoint, part.name, expected))?;
-                if label == Label::Ours {
-                    edits.push(Edit { at: part.whole, to: Text::Fixed("") });
-                }
-            }
-            Role::Refused => {
-                let (route, name) = (endpoint.route(), part.name.to_owned());
-                return Err(BadRequest::CredentialInBody { route, name });
-            }
-            Role::Guard => return Err(BadRequest::not_enforced(endpoint, part.name)),
-            Role::Dropped => edits.push(Edit { at: part.whole, to: Text::Fixed("") }),
-            Role::Stream | Role::MaxTokens | Role::MaxCompletionTokens | Role::Upstream => {}
-        }
-    }
-    if !has_file {
-        return Err(BadRequest::Missing {
-            route: endpoint.route(),
-            name: endpoint.file_field().expect("an endpoint of uploads has a file"),
-        });
-    }
-    edits.extend(model.map(|(_, at)| Edit { at, to: Text::PlainModel }));
-    let named = model.map(|(name, _)| name).or(path_model).ok_or(BadRequest::MissingModel)?;
-    edits.sort_unstable_by_key(|edit| edit.at);
-    Ok(Facts {
-        endpoint,
-        model: named.into(),
-        model_from_path: model.is_none(),
-        stream: false,
-        usage_wish: None,
-        hides_usage: false,
-        max_output: Some(Tokens(0)),
-        choices,
-        prompts: 1,
-        prompt,
-        prompt_tokens: prompt_tokens(&body[prompt.range()]),
-        labels: labels.finish(),
-        extras,
-        names: Vec::new(),
-        edits,
-        end: body.len(),
-    })
-}
-
-fn asked(endpoint: Endpoint, number: &str) -> Result<u32, BadRequest> {
-    choices_in(number).ok_or_else(|| invalid(endpoint, "n", "a whole number"))
 }
 
 /// The `model` of a form whose other fields are not known; none if it cannot be read.
@@ -144,11 +59,13 @@ pub(crate) fn text_field<'a>(body: &'a [u8], content_type: &str, name: &str) -> 
     texts(body, content_type).into_iter().find(|(known, _)| *known == name).map(|(_, text)| text)
 }
 
-/// The form without its text fields of that name.
+/// The form without its text fields of that name, and without what is nested in them.
 pub(crate) fn without(body: &Bytes, content_type: &str, name: &str) -> Bytes {
     let parts = boundary(content_type).and_then(|boundary| split(body, boundary).ok());
     let mut out = Splice::of(body, 0);
-    for part in parts.iter().flatten().filter(|part| part.name == name && !part.is_file) {
+    for part in
+        parts.iter().flatten().filter(|part| nested::base(part.name) == name && !part.is_file)
+    {
         out.replace(part.whole);
     }
     out.finish()
@@ -243,18 +160,9 @@ impl Upload {
     }
 }
 
-fn invalid(endpoint: Endpoint, name: &str, expected: &'static str) -> BadRequest {
-    BadRequest::Invalid { route: endpoint.route(), name: name.to_owned(), expected }
-}
-
 fn short_text(value: &[u8]) -> Option<&str> {
     let short = Some(value).filter(|value| value.len() <= MAX_FIELD_BYTES);
     short.and_then(|value| std::str::from_utf8(value).ok())
-}
-
-fn field<'a>(endpoint: Endpoint, body: &'a [u8], part: &Part<'_>) -> Result<&'a str, BadRequest> {
-    let text = short_text(&body[part.value.range()]);
-    text.ok_or_else(|| invalid(endpoint, part.name, "a short text"))
 }
 
 /// Whether a body of that `Content-Type` is a form with files.
@@ -366,6 +274,30 @@ mod tests {
     }
 
     #[test]
+    fn lists_and_objects_are_read_as_sdks_write_them() {
+        let file = ("name=\"file\"; filename=\"a.wav\"", "RIFF");
+        let (model, words) =
+            (("name=\"model\"", "m"), ("name=\"timestamp_granularities[]\"", "word"));
+        let sent = body(&[
+            model,
+            ("name=\"tags[]\"", "a"),
+            ("name=\"metadata[tags][]\"", "b"),
+            ("name=\"metadata[user_id]\"", "007"),
+            file,
+            ("name=\"litellm_metadata[session_id]\"", "s"),
+            ("name=\"additional_drop_params[]\"", "language"),
+            ("name=\"cache[no-cache]\"", "true"),
+            words,
+        ]);
+        let request = upload(&sent).expect("an upload");
+        let labels = request.labels();
+        assert_eq!(labels.tags, ["a", "b"]);
+        assert_eq!(labels.end_user.as_deref(), Some("007"));
+        assert_eq!(labels.session.as_deref(), Some("s"));
+        assert_eq!(request.encode_for("m", &[]), body(&[model, file, words]));
+    }
+
+    #[test]
     fn a_form_passes_without_the_gateways_fields_and_with_another_content() {
         let sent = body(&[
             ("name=\"model\"", "alias"),
@@ -394,6 +326,9 @@ mod tests {
             (body(&[file]), "model=None"),
             (body(&[file, model, model]), "duplicate field 'model'"),
             (body(&[file, model, ("name=\"api_base\"", "x")]), "'api_base' is not allowed"),
+            (body(&[file, model, ("name=\"api_base[a]\"", "x")]), "'api_base' is not allowed"),
+            (body(&[file, model, ("name=\"guardrails[]\"", "x")]), "'guardrails'"),
+            (body(&[file, model, ("name=\"tags[]\"", "")]), "'tags'"),
             (body(&[file, model, ("x=\"y\"", "z")]), "no Content-Disposition with a name"),
             (body(&[file, model]).replace("--XX--", ""), "closing boundary"),
             ("nothing".to_owned(), "does not occur"),

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::edit;
 use crate::json::members;
 use crate::labels::{LabelReader, Labels};
-use crate::multipart::{self, is_form};
+use crate::multipart::{self, is_form, nested};
 use crate::parse::BadRequest;
 
 /// The gateway's own in such a body; everything else may be the provider's.
@@ -41,8 +41,14 @@ impl Said {
             }
         };
         if is_form(content_type) {
-            for (name, value) in multipart::texts(body, content_type) {
+            let (nested, plain): (Vec<_>, Vec<_>) = multipart::texts(body, content_type)
+                .into_iter()
+                .partition(|(name, _)| nested::is_nested(name));
+            for (name, value) in plain {
                 take(name, labels.take_passed_field(name, value))?;
+            }
+            for (name, value) in nested::object(nested) {
+                take(&name, labels.take_passed(&name, &value.to_string()))?;
             }
         } else {
             let text = std::str::from_utf8(body).unwrap_or_default();
@@ -78,36 +84,31 @@ pub fn lacking<'r>(required: Required<'r>, content_type: &str, body: &Bytes) -> 
         return None;
     }
     let body = if is_form(content_type) {
-        form(multipart::texts(body, content_type))
+        Value::Object(nested::object(multipart::texts(body, content_type)))
     } else {
         serde_json::from_slice(body).unwrap_or(Value::Null)
     };
-    let is_at = |mut steps: Split<'_, char>| {
-        let found = steps.try_fold(&body, |at, step| at.get(step));
-        found.is_some_and(|value| !value.is_null())
-    };
+    let is_at = |path: &str| leads(&body, path.split('.'));
     let has = |path: &str| {
         let within = path.strip_prefix("metadata.").or((path == "user").then_some(path));
-        let is_ours = |path| is_at(format!("{OURS}.{path}").split('.'));
-        is_at(path.split('.')) || within.is_some_and(is_ours)
+        let is_ours = |path| is_at(&format!("{OURS}.{path}"));
+        is_at(path) || within.is_some_and(is_ours)
     };
     required.into_iter().flatten().map(String::as_str).find(|path| !has(path))
 }
 
-/// The fields of a form as one object: `metadata[run]` is a member of `metadata`.
-fn form<'t>(texts: impl IntoIterator<Item = (&'t str, &'t str)>) -> Value {
-    let mut all = Value::Object(Map::new());
-    for (name, text) in texts {
-        let mut steps = name.split('[').map(|step| step.trim_end_matches(']'));
-        let at = steps.try_fold(&mut all, |at, step| match at {
-            Value::Null | Value::Object(_) => Some(&mut at[step]),
-            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => None,
-        });
-        if let Some(at) = at {
-            *at = serde_json::from_str(text).unwrap_or_else(|_| text.into());
+/// Whether the `steps` lead to something; some SDKs send an object as a text.
+fn leads(from: &Value, mut steps: Split<'_, char>) -> bool {
+    let Some(step) = steps.next() else { return !from.is_null() };
+    match from {
+        Value::String(text) => {
+            let object: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
+            object.get(step).is_some_and(|next| leads(next, steps))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            from.get(step).is_some_and(|next| leads(next, steps))
         }
     }
-    all
 }
 
 #[cfg(test)]
@@ -129,6 +130,12 @@ mod tests {
             field("litellm_metadata", r#"{"tags":["a"]}"#),
             "--x--\r\n".to_owned(),
         ];
+        let nested = [
+            field("litellm_metadata[user]", "ann"),
+            field("litellm_metadata[tags][]", "a"),
+            field("tags[]", "b"),
+            "--x--\r\n".to_owned(),
+        ];
         for (kind, body, end_user, tags) in [
             (JSON, r#"{"user":"ann","tags":["a"],"x":1}"#, Some("ann"), "a"),
             ("", r#"{"\u0075ser":"ann"}"#, Some("ann"), ""),
@@ -144,6 +151,7 @@ mod tests {
             // The provider's own.
             (JSON, r#"{"user":{"id":7},"tags":[{"a":1}],"metadata":{"tags":"x"}}"#, None, ""),
             (JSON, r#"{"metadata":"{}","tags":[""]}"#, None, ""),
+            (FORM, &nested.concat(), Some("ann"), "a b"),
             (JSON, "[1]", None, ""),
             ("application/sdp", "v=0", None, ""),
         ] {
@@ -165,8 +173,10 @@ mod tests {
         let with = r#"{"litellm_metadata":{"tags":["a"]},"user":"ann"}"#;
         assert_eq!(passed(JSON, with), r#"{"user":"ann"}"#);
         let (user, end) = (field("user", "ann"), "--x--\r\n");
-        let with = format!("{user}{}{user}{end}", field("litellm_metadata", "{}"));
-        assert_eq!(passed(FORM, &with), format!("{user}{user}{end}"));
+        for (name, value) in [("litellm_metadata", "{}"), ("litellm_metadata[tags][]", "a")] {
+            let with = format!("{user}{}{user}{end}", field(name, value));
+            assert_eq!(passed(FORM, &with), format!("{user}{user}{end}"));
+        }
         for wrong in ["7", r#"{"tags":"a"}"#, r#"{"guardrails":["pii"]}"#] {
             let body = Bytes::from(format!(r#"{{"litellm_metadata":{wrong}}}"#));
             let told = Said::read(JSON, &body).expect_err(wrong).to_string();
@@ -182,6 +192,8 @@ mod tests {
         for (kind, body, expected) in [
             (JSON, r#"{"user":"ann","metadata":{"run":1}}"#.to_owned(), None),
             (JSON, r#"{"user":"ann","metadata":{"run":null}}"#.to_owned(), Some("metadata.run")),
+            (JSON, r#"{"user":"ann","metadata":"{\"run\":1}"}"#.to_owned(), None),
+            (JSON, r#"{"user":"ann","metadata":"run"}"#.to_owned(), Some("metadata.run")),
             (JSON, String::new(), Some("user")),
             (FORM, form(&[user.clone(), run.clone()]), None),
             (FORM, form(&[user]), Some("metadata.run")),

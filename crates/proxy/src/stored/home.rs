@@ -37,7 +37,9 @@ impl<'a> Wish<'a> {
         field: impl Fn(&str) -> Option<&'a str>,
         headers: &'a HeaderMap,
     ) -> Self {
-        let header = |name: &str| headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
+        let header = |name: &str| {
+            headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
+        };
         let named = field("target_model_names").or_else(|| field("model"));
         let provider = in_path.or_else(|| field("custom_llm_provider"));
         Self {
