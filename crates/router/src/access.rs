@@ -1,7 +1,8 @@
 //! Which models a key may call, by the names that its `models` field lists, and those of everyone it
 //! belongs to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::catalog::Catalog;
 use crate::region::Region;
@@ -42,7 +43,8 @@ impl<'a> Access<'a> {
     /// Whether any of a model's `names` is on each of the lists.
     #[must_use]
     pub fn allows(&self, names: &[&str]) -> bool {
-        self.lists().all(|list| allows(list, names))
+        let names = Names { own: names, access_groups: None };
+        self.lists().all(|list| names.are_on(list))
     }
 
     /// Whether there are models that it does not list.
@@ -57,7 +59,9 @@ impl<'a> Access<'a> {
     /// Whether a model of the group `group` may be called by its `name`.
     #[must_use]
     pub fn reaches(&self, catalog: &Catalog, group: &str, name: &str) -> bool {
-        self.allows(&names(catalog, group, name, None))
+        let own = [name, group];
+        let names = Names::of(catalog, group, &own);
+        self.lists().all(|list| names.are_on(list))
     }
 
     /// The list on which `asked`, which is `real` behind all aliases and of the group `group`, is not:
@@ -72,19 +76,20 @@ impl<'a> Access<'a> {
     ) -> Option<usize> {
         let by_team = self.team_aliases.and_then(|aliases| aliases.get(asked));
         let own_alias = self.aliases.contains_key(by_team.map_or(asked, String::as_str));
-        let known = (!own_alias).then_some(asked);
-        let bounds = names(catalog, group, real, known);
-        if !allows(self.models, &names(catalog, group, real, Some(asked))) {
+        let own = [real, group, asked];
+        if !Names::of(catalog, group, &own).are_on(self.models) {
             return Some(0);
         }
-        self.bounds.iter().position(|list| !allows(list, &bounds)).map(|at| at + 1)
+        let known = if own_alias { &own[..2] } else { &own };
+        let names = Names::of(catalog, group, known);
+        self.bounds.iter().position(|list| !names.are_on(list)).map(|at| at + 1)
     }
 
     /// The same of a model of the key's team: it is the team's, whatever models the team lists.
     pub(crate) fn refuser_of_own(&self, asked: &str, name: &str) -> Option<usize> {
-        let names = [name, asked];
+        let names = Names { own: &[name, asked], access_groups: None };
         let others = self.lists().enumerate().filter(|(at, _)| *at != 1 || self.team.is_none());
-        others.into_iter().find(|(_, list)| !allows(list, &names)).map(|(at, _)| at)
+        others.into_iter().find(|(_, list)| !names.are_on(list)).map(|(at, _)| at)
     }
 
     /// The name behind the team's, then the key's own alias for `model`.
@@ -102,28 +107,35 @@ impl<'a> Access<'a> {
     }
 }
 
-/// All that a model is called: its name, its group, its access groups, and what was asked for.
-fn names<'n>(
-    catalog: &'n Catalog,
-    group: &'n str,
-    name: &'n str,
-    asked: Option<&'n str>,
-) -> Vec<&'n str> {
-    let groups = catalog.access_groups.get(group).into_iter().flatten().map(AsRef::as_ref);
-    [name, group].into_iter().chain(asked).chain(groups).collect()
+/// All that a model is called.
+struct Names<'n> {
+    /// Its name, its group, and what was asked for.
+    own: &'n [&'n str],
+    /// Its access groups: a list names them in full, and no pattern means them.
+    access_groups: Option<&'n BTreeSet<Arc<str>>>,
 }
 
-fn allows(list: &[String], names: &[&str]) -> bool {
-    list.is_empty() || list.iter().any(|listed| covers(listed, names))
-}
+impl<'n> Names<'n> {
+    fn of(catalog: &'n Catalog, group: &str, own: &'n [&'n str]) -> Self {
+        Self { own, access_groups: catalog.access_groups.get(group) }
+    }
 
-fn covers(listed: &str, names: &[&str]) -> bool {
-    match listed {
-        "all-proxy-models" | "all-team-models" => true,
-        "no-default-models" => false,
-        _ if listed.contains('*') => {
-            names.iter().any(|name| wildcard::captures(listed, name).is_some())
+    /// Whether any of them is on the list.
+    fn are_on(&self, list: &[String]) -> bool {
+        list.is_empty() || list.iter().any(|listed| self.are_covered(listed))
+    }
+
+    fn are_covered(&self, listed: &str) -> bool {
+        match listed {
+            "all-proxy-models" | "all-team-models" => true,
+            "no-default-models" => false,
+            _ if listed.contains('*') => {
+                self.own.iter().any(|name| wildcard::captures(listed, name).is_some())
+            }
+            _ => {
+                self.own.contains(&listed)
+                    || self.access_groups.is_some_and(|groups| groups.contains(listed))
+            }
         }
-        _ => names.contains(&listed),
     }
 }

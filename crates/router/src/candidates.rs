@@ -194,7 +194,7 @@ impl<'c> Candidates<'c> {
         let ordinary = || wishes.fallbacks.as_ref().map(of_client);
         let (map, access) = map.or_else(ordinary).unwrap_or_else(|| of_config(&catalog.fallbacks));
         let is_first = *group == *self.first.name;
-        let list = map.get(group).or_else(|| map.get(self.asked).filter(|_| is_first));
+        let list = map.get(self.asked).filter(|_| is_first).or_else(|| map.get(group));
         let list = list.or_else(|| map.get("*")).filter(|_| !wishes.disable_fallbacks);
         list.into_iter().flatten().filter_map(move |next| {
             let group = find(catalog, access, &next.model).ok()?;

@@ -116,6 +116,27 @@ fn fallbacks_follow_in_order() {
 }
 
 #[test]
+fn the_fallbacks_of_what_was_asked_for_come_before_those_of_what_is_behind_it() {
+    let mut catalog = catalog();
+    catalog.fallbacks = after(&[
+        ("chat", &["big"]),
+        ("gpt-4", &["last"]),
+        ("e/*", &["big"]),
+        ("e/exact", &["last"]),
+    ]);
+    for (model, expected) in [
+        ("chat", "chat=m big=m2"),
+        ("gpt-4", "chat=m last=m3"),
+        ("e/exact", "e/*=exact last=m3"),
+        ("e/other", "e/*=other big=m2"),
+    ] {
+        let wishes = Extras::default();
+        let found = candidates(&catalog, None, model, &wishes).expect(model);
+        assert_eq!(walk(found, FailedBy::Other), expected, "{model}");
+    }
+}
+
+#[test]
 fn a_fallback_has_fallbacks_and_they_come_before_its_sibling() {
     let mut catalog = catalog();
     let all: [(&str, &[&str]); 3] =
@@ -272,6 +293,10 @@ fn whoever_a_key_belongs_to_bounds_it() {
         (&["beta"], map(&[]), &[], &[], "big", true),
         (&["beta"], map(&[]), &[], &[], "chat", false),
         (&[], map(&[]), &["beta"], &[], "big", true),
+        // No pattern means one.
+        (&["be*"], map(&[]), &[], &[], "big", false),
+        (&[], map(&[]), &["*eta"], &[], "big", false),
+        (&["b*g"], map(&[]), &[], &[], "big", true),
     ] {
         let (key, team, user) = (list(key), list(team), list(user));
         let mut access = Access::of(&key, &aliases);
