@@ -291,15 +291,15 @@ impl Admission {
         let reservation = match caller {
             Some(caller) => {
                 let (tags, key_parallel) = (caller.limited_tags.as_slice(), rules.key_parallel);
-                let key_model = rules.key_limits.get(&demand.model).copied().unwrap_or_default();
-                let (payers, on_loss) = (payers.as_slice(), rules.on_loss);
-                let under = Under { payers, tags, key_parallel, key_model, on_loss };
+                let under = Under::model(&payers, &demand.model, &rules);
+                let under = Under { tags, key_parallel, only_model: false, ..under };
                 Some(self.0.limits.reserve(under, &demand).await?)
             }
             None => None,
         };
         let key = caller.map(|caller| Arc::clone(&caller.key));
-        Ok(Permit { admission: self.clone(), key, reservation, hold, entry: None, slot })
+        let (admission, turned, entry) = (self.clone(), None, None);
+        Ok(Permit { admission, key, reservation, turned, hold, entry, slot })
     }
 
     /// Who pays for a request to a model: those of its caller, and the model's access groups.
@@ -309,11 +309,25 @@ impl Admission {
         if rules.binds_users_of_teams {
             payers.iter_mut().for_each(Payer::bind_budgets);
         }
-        if let Some(groups) = rules.access_groups.get(model) {
-            let groups = groups.iter().map(AsRef::as_ref);
-            self.0.consensus.state().add_access_groups(&mut payers, groups);
+        self.add_access_groups(&mut payers, model, rules);
+        payers
+    }
+
+    /// Who pays for a request if another model answers than `payers` are for.
+    fn payers_at(&self, payers: &[Payer], demand: &Demand, rules: &Rules) -> Vec<Payer> {
+        let stay = payers.iter().filter(|payer| payer.rank != Rank::AccessGroup);
+        let mut payers: Vec<Payer> = stay.cloned().collect();
+        if !payers.is_empty() {
+            self.add_access_groups(&mut payers, &demand.model, rules);
         }
         payers
+    }
+
+    fn add_access_groups(&self, payers: &mut Vec<Payer>, model: &str, rules: &Rules) {
+        if let Some(groups) = rules.access_groups.get(model) {
+            let groups = groups.iter().map(AsRef::as_ref);
+            self.0.consensus.state().add_access_groups(payers, groups);
+        }
     }
 
     /// Holds what a request may cost. A payer whose budget is spent may be throttled instead of being

@@ -20,14 +20,14 @@ use dunlin_limiter::{Ask, Claim, Decision, Limiter, Taken, Verdict};
 use dunlin_rpc::{Incoming, Refused};
 #[cfg(test)]
 use dunlin_state::Payer;
-#[cfg(test)]
-use dunlin_types::OnLoss;
 use dunlin_types::{Clock, MonoMillis, NodeId, Seldom};
 use futures::future::join_all;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::error;
 
+#[cfg(test)]
+use crate::Rules;
 use crate::refusal::{RateLimited, Refusal};
 use crate::{Demand, Ground, spawn};
 use calls::Calls;
@@ -336,9 +336,7 @@ impl Limits {
 impl Limits {
     /// What the first limit has left if this node owns it, the demand taken and given back.
     pub(crate) fn left(&self, payers: &[Payer], demand: &Demand) -> Option<u64> {
-        let on_loss = OnLoss::default();
-        let (tags, key_parallel, key_model) = ([].as_slice(), None, (None, None));
-        let under = Under { payers, tags, key_parallel, key_model, on_loss };
+        let under = Under { only_model: false, ..Under::model(payers, "", &Rules::default()) };
         let scopes = scopes::of(under, demand);
         let Begun::Taken(part) =
             self.begin(scopes.iter().map(|scope| &scope.claim)).into_iter().next()?

@@ -13,6 +13,7 @@ mod plan;
 mod teller;
 mod waiting;
 
+use std::mem::replace;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -380,18 +381,37 @@ pub(crate) struct Hold {
 }
 
 impl Hold {
-    /// Holds for a request that may cost more than was thought, or keeps what it held.
-    pub(crate) async fn extend(&mut self, cost: Bounds) -> Result<(), Refusal> {
-        let held = self.about.cost;
-        if cost.likely <= held.likely && cost.most <= held.most {
+    /// The model that is held for.
+    pub(crate) fn model(&self) -> &str {
+        &self.about.model
+    }
+
+    /// Who pays for it.
+    pub(crate) fn payers(&self) -> &[Payer] {
+        &self.about.payers
+    }
+
+    /// Holds what a request may cost at the model of `demand`, for which others than before may pay;
+    /// or keeps what it held.
+    pub(crate) async fn turn_to(
+        &mut self,
+        demand: &crate::Demand,
+        payers: Option<Vec<Payer>>,
+    ) -> Result<(), Refusal> {
+        let (held, cost) = (self.about.cost, demand.cost);
+        if payers.is_none() && cost.likely <= held.likely && cost.most <= held.most {
             return Ok(());
         }
+        let payers = payers.unwrap_or_else(|| self.about.payers.clone());
+        let about = About { cost, payers, model: Arc::clone(&demand.model), ..self.about.clone() };
         let money = self.money.clone();
-        let about = About { cost, ..self.about.clone() };
-        let Plan { demands, .. } = money.plan(&about);
-        money.wait_for(self, demands, cost).await?;
-        self.about.cost = cost;
-        Ok(())
+        let Plan { demands, charged } = money.plan(&about);
+        let before = (replace(&mut self.about, about), replace(&mut self.charged, charged));
+        let held = money.wait_for(self, demands, cost).await;
+        if held.is_err() {
+            (self.about, self.charged) = before;
+        }
+        held
     }
 
     /// Where the cost goes: each pot, and the period in which the request was admitted.

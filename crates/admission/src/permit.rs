@@ -9,11 +9,11 @@ use dunlin_state::{Command, Key, Reply};
 use dunlin_types::{NanoUsd, PotId, RequestId, Tokens, UnixMillis};
 use tracing::warn;
 
-use crate::limits::Reservation;
+use crate::limits::{Reservation, Under};
 use crate::money::Hold;
 use crate::refusal::{LimitStatus, Refusal};
 use crate::slots::Slot;
-use crate::{Admission, Bounds, Shared};
+use crate::{Admission, Demand, Shared};
 
 /// A claim whose answer was lost is made again so much later.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -35,6 +35,8 @@ pub struct Permit {
     pub(crate) admission: Admission,
     pub(crate) key: Option<Arc<Key>>,
     pub(crate) reservation: Option<Reservation>,
+    /// Of the limits for the model it turned to.
+    pub(crate) turned: Option<Reservation>,
     pub(crate) hold: Hold,
     pub(crate) entry: Option<Entry>,
     /// Its place among the requests of this node.
@@ -85,12 +87,30 @@ impl Permit {
         }
     }
 
-    /// Holds for a request that is about to be tried where it may cost more.
+    /// The request is about to be tried at the model of `demand`, at what that may cost there: it holds
+    /// of the budgets and takes of the limits that are for that model alone, and no longer of those
+    /// that were for the one before.
     ///
     /// # Errors
-    /// [`Refusal::OverBudget`]: it holds what it held before.
-    pub async fn cover(&mut self, cost: Bounds) -> Result<(), Refusal> {
-        self.hold.extend(cost).await
+    /// [`Refusal`]: it is not to be tried there.
+    pub async fn turn_to(&mut self, demand: &Demand) -> Result<(), Refusal> {
+        let rules = self.admission.0.rules.load_full();
+        let is_other = *demand.model != *self.hold.model();
+        let payers = is_other.then(|| self.admission.payers_at(self.hold.payers(), demand, &rules));
+        self.hold.turn_to(demand, payers).await?;
+        if !is_other || self.key.is_none() {
+            return Ok(());
+        }
+        if let Some(reservation) = &mut self.reservation {
+            reservation.leave_model();
+        }
+        // Dropped, what it took at the last fallback counts there as one request.
+        self.turned = None;
+        let under = Under::model(self.hold.payers(), &demand.model, &rules);
+        let mut turned = self.admission.0.limits.reserve(under, demand).await?;
+        turned.begin();
+        self.turned = Some(turned);
+        Ok(())
     }
 
     /// The request is about to be sent where this is its place.
@@ -107,7 +127,7 @@ impl Permit {
     /// this process from here on; while the disk takes none it is charged all the same, waits, and is
     /// said to. Returns what its key has spent with it.
     pub fn settle(self, mut record: SpendRecord) -> Option<NanoUsd> {
-        let Self { admission, key, reservation, hold, entry, slot: _over } = self;
+        let Self { admission, key, reservation, turned, hold, entry, slot: _over } = self;
         let shared = &admission.0;
         let (there, held_there) = entry.map_or((None, None), |e| (e.reservation, e.hold));
         record.charged = hold.charged().to_vec();
@@ -115,7 +135,7 @@ impl Permit {
             Some(held) => record.charged.extend_from_slice(held.charged()),
             None => record.charged.extend(shared.money.charged_at(&record)),
         }
-        for reservation in [reservation, there].into_iter().flatten() {
+        for reservation in [reservation, turned, there].into_iter().flatten() {
             reservation.settle(record.prompt, record.cached, record.completion);
         }
         let record = Arc::new(record);
@@ -140,7 +160,7 @@ impl Permit {
     pub fn settle_found(mut self, found: Found, charged: SpendRecord, free: SpendRecord) {
         if !found.limited {
             // Dropped, it gives back what it took.
-            self.reservation = None;
+            (self.reservation, self.turned) = (None, None);
         }
         if self.admission.is_charged(found) {
             self.settle(free);

@@ -227,7 +227,9 @@ impl Asking<'_> {
         let (upstream, clock) = (&proxy.0.upstream, &proxy.0.clock);
         if !self.is_covered {
             let cost = hold::bounds(proxy, bill.key(), chat, self.group);
-            bill.cover(cost).await.map_err(GroupFailed::NotCovered)?;
+            let (model, strained) = (Arc::clone(&self.group.name), upstream.is_failing(self.group));
+            let demand = Demand { model, cost, strained, ..demand.clone() };
+            bill.turn_to(&demand).await.map_err(GroupFailed::NotCovered)?;
         }
         let worded = worded(proxy, chat, self.group).await?;
         let Group { name, deployments } = self.group;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dunlin_admission::{Bounds, Entry, Found, Permit, Refusal, reckon, whose};
+use dunlin_admission::{Demand, Entry, Found, Permit, Refusal, reckon, whose};
 use dunlin_callbacks::Detail;
 use dunlin_journal::{Attempt, Course, Fault, MAX_ATTEMPTS, Outcome, SpendRecord};
 use dunlin_ledger::{Cost, Pricing};
@@ -119,10 +119,10 @@ impl Bill {
         self.permit.as_ref()?.key()
     }
 
-    /// The request is about to be tried where it may cost more.
-    pub(crate) async fn cover(&mut self, cost: Bounds) -> Result<(), Refusal> {
+    /// The request is about to be tried at another model, or where it may cost more.
+    pub(crate) async fn turn_to(&mut self, demand: &Demand) -> Result<(), Refusal> {
         match &mut self.permit {
-            Some(permit) => permit.cover(cost).await,
+            Some(permit) => permit.turn_to(demand).await,
             None => Ok(()),
         }
     }

@@ -125,3 +125,53 @@ async fn a_record_says_on_whose_behalf_and_how_it_went() -> anyhow::Result<()> {
     assert!(first.is_some() && first <= ended, "{record}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_for_one_model_alone_binds_a_fallback_to_it() -> anyhow::Result<()> {
+    let sick = MockUpstream::start(Settings::default()).await?;
+    let well = MockUpstream::start(Settings::default()).await?;
+    sick.set_fault(Fault::Status { code: 500, retry_after: None }).await;
+    let config = format!(
+        "model_list:\n{}{}{}router_settings:\n  num_retries: 0\n",
+        deployment("a", "openai/a-up", &sick.api_base()),
+        deployment("b", "openai/b-up", &well.api_base()),
+        deployment("c", "openai/c-up", &well.api_base()),
+    );
+    let setup = harness::start_with(1, sick.clone(), config).await?;
+    let ask = |model: &str, fallbacks: &[&str]| {
+        json!({
+            "model": model, "fallbacks": fallbacks, "max_tokens": 5,
+            "messages": [{"role": "user", "content": "hi"}],
+        })
+    };
+    for terms in [
+        json!({"model_max_budget": {"b": {"max_budget": 0}}}),
+        json!({"model_rpm_limit": {"b": 0}}),
+        json!({"model_tpm_limit": {"b": 1}}),
+    ] {
+        let caller = setup.make_key(0, terms.clone()).await?;
+        let reply = setup.ask(0, &caller, &ask("a", &["b"])).await?;
+        assert_eq!(reply.status, 500, "{terms}: {}", reply.body);
+        let told: Value = serde_json::from_str(&reply.body)?;
+        let message = told["error"]["message"].to_string();
+        assert!(message.contains("Fallback to b also failed"), "{terms}: {message}");
+        let why = ["(for the model b)", "Rate limit exceeded for model_per_key"];
+        assert!(why.iter().any(|why| message.contains(why)), "{terms}: {message}");
+        // The next one is another.
+        let reply = setup.ask(0, &caller, &ask("a", &["b", "c"])).await?;
+        assert_eq!(reply.status, 200, "{terms}: {}", reply.body);
+        assert_eq!(reply.header("x-litellm-model-group"), Some("c"));
+    }
+    assert_eq!(well.stats().requests, 3, "c's alone");
+    // What it takes is taken of the model that answers, and of none that does not.
+    let terms = json!({
+        "model_rpm_limit": {"a": 2, "b": 1},
+        "model_max_budget": {"a": {"max_budget": 1}, "b": {"max_budget": 1}},
+    });
+    let caller = setup.make_key(0, terms).await?;
+    assert_eq!(setup.ask(0, &caller, &ask("a", &["b"])).await?.status, 200);
+    assert_eq!(setup.ask(0, &caller, &ask("b", &[])).await?.status, 429, "its one is used");
+    assert_eq!(setup.ask(0, &caller, &ask("a", &[])).await?.status, 500);
+    assert_eq!(setup.ask(0, &caller, &ask("a", &[])).await?.status, 429, "both were sent");
+    Ok(())
+}

@@ -4,6 +4,7 @@ use dunlin_limiter::{Remaining, Taken};
 use dunlin_types::Tokens;
 
 use super::Limits;
+use super::scopes::is_of_model;
 use crate::Counted;
 use crate::refusal::{LimitScope, LimitStatus};
 
@@ -37,10 +38,18 @@ impl Drop for Part {
 /// What a request holds of all its limits. Dropped before it was [begun](Self::begin), it took
 /// nothing; after that, no tokens.
 pub(crate) struct Reservation {
-    /// Each with the tokens that count there.
-    parts: Vec<(Counted, Part)>,
+    parts: Vec<Held>,
     status: Vec<LimitStatus>,
     begun: bool,
+}
+
+/// What a request holds of one limit.
+struct Held {
+    /// `None`: of a deployment's.
+    of: Option<LimitScope>,
+    /// The tokens that count there.
+    counted: Counted,
+    part: Part,
 }
 
 impl Reservation {
@@ -55,13 +64,15 @@ impl Reservation {
             })
         });
         let status = status.collect();
-        let parts = parts.into_iter().map(|(_, part)| (counted, part)).collect();
+        let parts = parts.into_iter().map(|(of, part)| Held { of: Some(of), counted, part });
+        let parts = parts.collect();
         Self { parts, status, begun: false }
     }
 
     /// Of scopes of which nobody is told what is left.
     pub(super) fn untold(parts: Vec<(Counted, Part)>) -> Self {
-        Self { parts, status: Vec::new(), begun: false }
+        let parts = parts.into_iter().map(|(counted, part)| Held { of: None, counted, part });
+        Self { parts: parts.collect(), status: Vec::new(), begun: false }
     }
 
     /// The limits after this request took of them, in the order in which they are checked.
@@ -74,6 +85,16 @@ impl Reservation {
         self.begun = true;
     }
 
+    /// The request goes on at another model: what it took for this one alone counts, if it was sent,
+    /// as a request without tokens.
+    pub(crate) fn leave_model(&mut self) {
+        for held in self.parts.extract_if(.., |held| held.of.is_some_and(is_of_model)) {
+            if self.begun {
+                held.part.end(0);
+            }
+        }
+    }
+
     /// The request is over and used so many tokens. Those that the provider had in its cache are
     /// part of the prompt, and are not counted.
     pub(crate) fn settle(mut self, prompt: Tokens, cached: Tokens, completion: Tokens) {
@@ -83,7 +104,7 @@ impl Reservation {
 
     fn end(&mut self, prompt: u64, completion: u64) {
         let parts = self.parts.drain(..);
-        parts.for_each(|(counted, part)| part.end(counted.of(prompt, completion)));
+        parts.for_each(|held| held.part.end(held.counted.of(prompt, completion)));
     }
 }
 

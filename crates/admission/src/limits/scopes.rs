@@ -6,7 +6,7 @@ use dunlin_state::{Payer, Rank};
 use dunlin_types::OnLoss;
 
 use crate::refusal::{LimitScope, Part};
-use crate::{Counted, Demand};
+use crate::{Counted, Demand, Rules};
 
 /// What a request that names no maximum is taken to write.
 const ASSUMED_OUTPUT: u64 = 256;
@@ -38,6 +38,17 @@ pub(crate) struct Under<'a> {
     pub(crate) key_model: (Option<u64>, Option<u64>),
     /// What limits do while nodes are lost whose payer does not say.
     pub(crate) on_loss: OnLoss,
+    /// Only what holds for the model alone.
+    pub(crate) only_model: bool,
+}
+
+impl<'a> Under<'a> {
+    /// Who and what limits a request for that model alone.
+    pub(crate) fn model(payers: &'a [Payer], model: &str, rules: &Rules) -> Self {
+        let key_model = rules.key_limits.get(model).copied().unwrap_or_default();
+        let (tags, on_loss) = (&[][..], rules.on_loss);
+        Self { payers, tags, key_parallel: None, key_model, on_loss, only_model: true }
+    }
 }
 
 /// The scopes of a request, in the order in which LiteLLM checks them.
@@ -61,9 +72,15 @@ pub(super) fn of<'a>(under: Under<'a>, demand: &'a Demand) -> Vec<Scope<'a>> {
             scope(key, demand, terms, (Part::Tag, Some(tag), (Some(*limit), None, None)))
         })
     });
-    let mut scopes: Vec<_> = all.chain(tagged).collect();
+    let all = all.chain(tagged).filter(|scope| !under.only_model || is_of_model(scope.of));
+    let mut scopes: Vec<_> = all.collect();
     scopes.sort_by_key(|scope| order(scope.of));
     scopes
+}
+
+/// Whether a scope holds for a model alone.
+pub(super) fn is_of_model(of: LimitScope) -> bool {
+    of.part == Part::Model || of.rank == Rank::AccessGroup
 }
 
 /// Limits of a minute, without those that hold only while the model fails, if it does not.

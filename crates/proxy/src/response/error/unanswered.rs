@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use dunlin_admission::Refusal;
 use dunlin_llm::openai::ErrorBody;
 use dunlin_llm::{Dialect, Endpoint};
 use dunlin_providers::Cause;
 use dunlin_router::NonePicked;
+use dunlin_state::Payer;
 
 use super::{Unanswered, of_failure, own};
 use crate::attempts::GroupFailed;
 use crate::attempts::entry;
-use crate::response::{budget, headers, words};
+use crate::response::{budget, headers, limits, words};
 
 impl Unanswered {
     /// How long the first deployment that failed had, for a stream or for a whole answer.
@@ -46,7 +48,7 @@ impl GroupFailed {
     pub(super) fn body(&self) -> ErrorBody {
         match self {
             Self::Attempt { failure, .. } => of_failure(failure),
-            Self::NotCovered(refusal) => own(422, "budget_exceeded", refusal.to_string()),
+            Self::NotCovered(refusal) => not_covered(refusal),
             Self::NonePicked { none: NonePicked::AllCoolingDown { .. }, wait, .. } => own(
                 429,
                 "all_deployments_in_cooldown",
@@ -90,6 +92,24 @@ impl GroupFailed {
             | Self::TooLong { .. }
             | Self::Unfit(_) => None,
         }
+    }
+}
+
+/// Why a fallback is not tried: what is for its model alone does not admit the request.
+fn not_covered(refusal: &Refusal) -> ErrorBody {
+    match refusal {
+        Refusal::OverBudget(over) => {
+            let key = over.payer.as_ref().map(Payer::name).unwrap_or_default();
+            own(over.status, "budget_exceeded", budget::message(over, &key, "max_tokens"))
+        }
+        Refusal::RateLimited(limited) => own(429, "throttling_error", limits::message(limited)),
+        Refusal::UnknownKey
+        | Refusal::Blocked
+        | Refusal::HolderBlocked { .. }
+        | Refusal::Expired { .. }
+        | Refusal::NodeFull { .. }
+        | Refusal::CannotKnow { .. }
+        | Refusal::Overloaded { .. } => own(503, "service_unavailable", refusal.to_string()),
     }
 }
 
