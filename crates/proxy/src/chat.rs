@@ -32,13 +32,8 @@ pub(crate) async fn serve(
 ) -> Response<Body> {
     let call = Arc::new(Call::begin(proxy, endpoint, &request));
     let ((kept, wish), (begun, left)) = (oneshot::channel(), oneshot::channel());
-    let (teller, path_model) = (proxy.clone(), path_model.map(str::to_owned));
-    let (asked, early) = (Arc::clone(&call), Early { kept, begun });
-    // The story is a large future: boxed once, it is not copied from one caller to the next.
-    let mut answering: Answering = Box::pin(async move {
-        let answered = conduct(&teller, &asked, path_model, request, early).await;
-        answered.inspect_err(|failed| refused::note(&teller, &asked, failed))
-    });
+    let (asked, early) = ((request, path_model.map(str::to_owned)), Early { kept, begun });
+    let mut answering = story(proxy.clone(), Arc::clone(&call), asked, early);
     if endpoint == Endpoint::Responses {
         answering = Box::pin(background::watch(proxy.clone(), left, answering));
     }
@@ -58,6 +53,22 @@ struct Early {
     kept: oneshot::Sender<Wish>,
     /// Told what the client gets that waits for no answer.
     begun: background::Begun,
+}
+
+/// The story of a request, which is a large future, put together in the box that it stays in. (A
+/// function of its own: `Box::pin`, or a box made within another future, is given a story that was made
+/// elsewhere, and copies it in with all that it will ever have room for.)
+fn story(
+    proxy: Proxy,
+    call: Arc<Call>,
+    (request, path_model): (Request, Option<String>),
+    early: Early,
+) -> Answering {
+    let story = Box::write(Box::new_uninit(), async move {
+        let answered = conduct(&proxy, &call, path_model, request, early).await;
+        answered.inspect_err(|failed| refused::note(&proxy, &call, failed))
+    });
+    Box::into_pin(story)
 }
 
 async fn conduct(

@@ -1,5 +1,7 @@
 //! An answer on its way to its client: put into the client's words, sealed, stored, billed.
 
+use std::pin::Pin;
+
 use axum::body::Body;
 use axum::http::Response;
 use dunlin_llm::openai::merged_reply;
@@ -37,10 +39,15 @@ pub(crate) struct Delivery<'a> {
 impl Delivery<'_> {
     pub(crate) async fn of(self, answer: Answer) -> Response<Body> {
         match answer {
-            Answer::Whole(whole) => Box::pin(self.whole(whole)).await,
+            Answer::Whole(whole) => self.boxed(whole).await,
             Answer::Stream(stream) => self.stream(stream),
             Answer::Long(long) => self.long(long),
         }
+    }
+
+    /// Put together in its box, as the story of a chat is.
+    fn boxed(self, whole: Whole) -> Pin<Box<impl Future<Output = Response<Body>>>> {
+        Box::into_pin(Box::write(Box::new_uninit(), self.whole(whole)))
     }
 
     async fn whole(mut self, whole: Whole) -> Response<Body> {
