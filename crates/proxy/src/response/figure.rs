@@ -70,17 +70,12 @@ fn scientific(nanos: u64) -> Figure {
 fn decimal(units: u64, places: u32) -> Figure {
     let one = 10_u64.pow(places);
     let mut figure = whole(units / one);
+    // The one before the part keeps its first zeros.
+    let part = whole(one + units % one);
+    let digits = part[1..].trim_end_matches('0');
     figure.push(".");
-    let (mut part, mut place) = (units % one, one / 10);
-    // At least one digit, and no zeros at the end.
-    loop {
-        figure.push_digit(part / place);
-        part %= place;
-        place /= 10;
-        if part == 0 {
-            return figure;
-        }
-    }
+    figure.push(if digits.is_empty() { "0" } else { digits });
+    figure
 }
 
 impl Figure {
@@ -90,24 +85,8 @@ impl Figure {
         self.push_bytes(text.as_bytes());
     }
 
-    /// Below 10.
-    fn push_digit(&mut self, digit: u64) {
-        self.text[self.len] = b'0' + u8::try_from(digit).unwrap_or_default();
-        self.len += 1;
-    }
-
-    fn push_whole(&mut self, mut number: u64) {
-        let mut digits = [b'0'; LONGEST];
-        let mut first = LONGEST;
-        loop {
-            first -= 1;
-            digits[first] += u8::try_from(number % 10).unwrap_or_default();
-            number /= 10;
-            if number == 0 {
-                break;
-            }
-        }
-        self.push_bytes(&digits[first..]);
+    fn push_whole(&mut self, number: u64) {
+        self.push(itoa::Buffer::new().format(number));
     }
 
     fn push_bytes(&mut self, bytes: &[u8]) {
