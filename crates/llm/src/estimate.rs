@@ -7,9 +7,10 @@
 use std::fmt;
 
 use dunlin_types::Tokens;
-use memchr::memmem;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+
+use crate::word::Word;
 
 const BYTES_A_TOKEN: u64 = 4;
 
@@ -26,9 +27,9 @@ pub fn tokens_in(bytes: u64) -> Tokens {
 /// The estimate for a prompt in its JSON form. Names and punctuation count as text, which makes up
 /// for the tokens that chat templates add.
 pub(crate) fn prompt_tokens(json: &[u8]) -> Tokens {
-    let (urls, in_urls) = inline_files(json, b";base64,");
+    let (urls, in_urls) = inline_files(json, &IN_A_URL, false);
     // Google and Anthropic have the base64 in a member of its own.
-    let (members, in_members) = inline_files(json, b"\"data\"");
+    let (members, in_members) = inline_files(json, &A_MEMBER, true);
     let bytes = (json.len() as u64).saturating_sub(in_urls + in_members);
     tokens_in(bytes) + Tokens((urls + members) * TOKENS_AN_INLINE_FILE)
 }
@@ -36,12 +37,15 @@ pub(crate) fn prompt_tokens(json: &[u8]) -> Tokens {
 /// Shorter data counts as text.
 const MIN_INLINE_FILE: usize = 256;
 
-/// How many texts that follow `mark` are files, and their bytes in all.
-fn inline_files(json: &[u8], mark: &[u8]) -> (u64, u64) {
+static IN_A_URL: Word = Word::new(b";base64,");
+static A_MEMBER: Word = Word::new(b"\"data\"");
+
+/// How many texts that follow `mark`, which is a member's name or not, are files, and their bytes in
+/// all.
+fn inline_files(json: &[u8], mark: &Word, is_member: bool) -> (u64, u64) {
     let (mut files, mut bytes, mut rest) = (0, 0, json);
-    while let Some(at) = memmem::find(rest, mark) {
-        rest = &rest[at + mark.len()..];
-        let is_member = mark.ends_with(b"\"");
+    while let Some(behind) = mark.behind(rest) {
+        rest = behind;
         if is_member {
             let Some(text) = text_of_member(rest) else { continue };
             rest = text;

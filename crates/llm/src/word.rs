@@ -21,6 +21,15 @@ impl Word {
     /// Whether `body` has the word anywhere.
     #[must_use]
     pub fn is_in(&self, body: &[u8]) -> bool {
-        self.finder.get_or_init(|| Finder::new(self.word)).find(body).is_some()
+        self.find(body).is_some()
+    }
+
+    /// What of `body` follows the word where it first stands.
+    pub(crate) fn behind<'b>(&self, body: &'b [u8]) -> Option<&'b [u8]> {
+        self.find(body).map(|at| &body[at + self.word.len()..])
+    }
+
+    fn find(&self, body: &[u8]) -> Option<usize> {
+        self.finder.get_or_init(|| Finder::new(self.word)).find(body)
     }
 }

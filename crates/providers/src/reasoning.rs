@@ -34,10 +34,12 @@ const GPT_5: &[&str] = &[
 
 /// What `model` refuses: nothing is known of models that are not OpenAI's.
 pub(crate) fn refused(model: &str) -> &'static [&'static [&'static str]] {
+    if !is_openais(model) {
+        return &[];
+    }
     let family = family(model);
     let thinks = !efforts(model).is_empty();
     match (is_o_series(family), draws_own_lots(family)) {
-        _ if !is_openais(model) => &[],
         (true, _) if thinks => &[OWN_LOTS, PARALLEL, IN_TOKENS],
         (true, _) => &[OWN_LOTS, PARALLEL, ANY_WISH],
         (false, true) => &[OWN_LOTS, GPT_5, IN_TOKENS],
@@ -91,7 +93,8 @@ fn is_o_series(family: &str) -> bool {
 
 /// True if `model` is named like OpenAI's own, whichever provider serves it.
 pub(crate) fn is_openais(model: &str) -> bool {
-    let family = family(model).trim_start_matches("ft:");
+    let family = family(model);
+    let family = family.strip_prefix("ft:").unwrap_or(family);
     let names = ["gpt-3", "gpt-4", "gpt-5", "chatgpt-", "codex-", "computer-use-"];
     is_o_series(family) || names.iter().any(|start| family.starts_with(start))
 }
