@@ -236,7 +236,7 @@ impl Asking<'_> {
         let not_asked = |why| GroupFailed::of(why, name, deployments, proxy);
         let load = chat.prompt_estimate() + chat.max_output().unwrap_or(Tokens(0));
         let mut tried: BTreeSet<DeploymentId> = BTreeSet::new();
-        let mut retries = 0;
+        let (mut retries, mut last) = (0, None);
         let estimate = OnceLock::new();
         let strategy = catalog.strategy.of(chat.stream());
         loop {
@@ -247,7 +247,9 @@ impl Asking<'_> {
             let asking =
                 entry::Asking { proxy, catalog, demand, revision, load, tags, cost, strategy };
             let picked = entry::pick(asking, self.group, &tried).await;
-            let (attempt, entry) = picked.map_err(not_asked)?;
+            // Who was asked and failed says more than that nobody is left to be asked again.
+            let (attempt, entry) =
+                picked.map_err(|why| last.take().unwrap_or_else(|| not_asked(why)))?;
             bill.enters(entry);
             let deployment = Arc::clone(attempt.deployment());
             let (max_retries, began) = (self.max_retries(&deployment), clock.mono());
@@ -270,13 +272,14 @@ impl Asking<'_> {
             let max_retries = by_policy.unwrap_or(max_retries);
             let is_worth_it = is_named
                 || is_worth_retrying(self.group, &failure, another_is_ready, self.has_fallbacks);
+            let asked = failure.retry_after;
+            let failed = GroupFailed::Attempt { failure: Box::new(failure), retries, max_retries };
             if retries >= max_retries || !is_worth_it {
-                let failure = Box::new(failure);
-                return Err(GroupFailed::Attempt { failure, retries, max_retries });
+                return Err(failed);
             }
+            last = Some(failed);
             retries += 1;
             let retry = &catalog.retry;
-            let asked = failure.retry_after;
             let wait = retry_wait(retry, retries + 1, another_is_ready, asked, rand::random());
             tokio::time::sleep(wait).await;
         }

@@ -175,3 +175,35 @@ async fn what_is_for_one_model_alone_binds_a_fallback_to_it() -> anyhow::Result<
     assert_eq!(setup.ask(0, &caller, &ask("a", &[])).await?.status, 429, "both were sent");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_failure_is_told_where_nobody_is_left_to_be_asked() -> anyhow::Result<()> {
+    let sick = [
+        MockUpstream::start(Settings::default()).await?,
+        MockUpstream::start(Settings::default()).await?,
+    ];
+    let [one, other] = [&sick[0], &sick[1]].map(MockUpstream::api_base);
+    let pair = deployment("a", "openai/up", &one) + &deployment("a", "openai/up", &other);
+    let lone = deployment("b", "openai/up", &other);
+    let config = format!("model_list:\n{pair}{lone}");
+    for (code, kind) in [(401, "authentication_error"), (429, "throttling_error")] {
+        for mock in &sick {
+            mock.set_fault(Fault::Status { code, retry_after: None }).await;
+        }
+        let setup = harness::start_with(1, sick[0].clone(), config.clone()).await?;
+        let mut body = json!({"model": "a", "messages": [{"role": "user", "content": "hi"}]});
+        let reply = setup.ask(0, setup.cluster.client(), &body).await?;
+        let error = harness::error_of(&reply)?;
+        assert_eq!((reply.status, &error["type"]), (code, &json!(kind)), "{error}");
+        assert_eq!(reply.header("retry-after"), None, "the provider said none");
+        let told = error["message"].as_str().unwrap_or_default();
+        assert!(told.contains("LiteLLM Retried: 1 times"), "{told}");
+
+        // The next request finds nobody from the start, and is told so.
+        body["fallbacks"] = json!(["b"]);
+        let reply = setup.ask(0, setup.cluster.client(), &body).await?;
+        let error = harness::error_of(&reply)?;
+        assert_eq!(error["type"], "all_deployments_in_cooldown", "{error}");
+    }
+    Ok(())
+}
