@@ -102,12 +102,30 @@ async fn patterns_are_listed_as_the_models_they_stand_for() -> anyhow::Result<()
     let (_, list) = get(&setup, &key, "/models?client_version=0.99.0").await?;
     let models = list["models"].as_array().expect("in Codex's shape");
     let slugs: Vec<&Value> = models.iter().map(|model| &model["slug"]).collect();
-    assert_eq!(slugs, ["fast", "quick"]);
+    assert_eq!(slugs, ["fast", "quick", "cloud/gpt-4o"]);
     let (window, modalities) = (&models[0]["context_window"], &models[0]["input_modalities"]);
     assert_eq!((window, modalities), (&json!(1000), &json!(["text", "image"])));
     // What Codex cannot do without.
     for name in ["base_instructions", "experimental_supported_tools", "shell_type", "visibility"] {
         assert!(!models[0][name].is_null(), "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_list_names_behind_a_pattern_is_listed_to_whom_it_bounds() -> anyhow::Result<()> {
+    let setup = start().await?;
+    let team = json!({"team_id": "t", "models": ["cloud/new-one", "fast"]});
+    setup.admin(0, "/team/new", team).await?;
+    let listing = json!({"models": ["cloud/new-one", "nowhere/new-one", "fast"]});
+    let (own, of_team) = (setup.make_key(0, listing), setup.make_key(0, json!({"team_id": "t"})));
+    for key in [own.await?, of_team.await?] {
+        let (_, list) = get(&setup, &key, "/v1/models").await?;
+        assert_eq!(ids(&list), ["fast", "quick", "cloud/new-one"]);
+        let (status, _) = get(&setup, &key, "/v1/models/cloud/new-one").await?;
+        assert_eq!(status, 200);
+        let (_, groups) = get(&setup, &key, "/model_group/info?model_group=cloud/new-one").await?;
+        assert_eq!(groups["data"][0]["providers"], json!(["openai"]), "{groups}");
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What is known of the models a caller may call: LiteLLM's `/model/info` and `/model_group/info`,
 //! from which agents learn windows, prices and abilities.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
 use dunlin_llm::Endpoint;
-use dunlin_router::{Access, Deployment, Group, listed};
+use dunlin_router::{Access, Catalog, Deployment, Group, listed};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value, json};
 
@@ -21,6 +22,9 @@ use crate::request::said::Query;
 use crate::response::error::Failed;
 use crate::{Proxy, Serving};
 
+/// What a list may hold that names no model.
+const EVERYTHING_OR_NOTHING: [&str; 3] =
+    ["all-proxy-models", "all-team-models", "no-default-models"];
 /// The most rows of one page of the paged form.
 const MAX_PAGE: usize = 1000;
 
@@ -118,7 +122,7 @@ pub(crate) async fn groups(
     let groups = callable(&serving, caller.access());
     let data: Vec<GroupInfo> = groups
         .filter(|(name, _)| wanted(name))
-        .map(|(name, group)| GroupInfo::of(name, group))
+        .map(|(name, group)| GroupInfo::of(name, &group))
         .collect();
     Json(json!({"data": data})).into_response()
 }
@@ -131,17 +135,18 @@ async fn rows(proxy: &Proxy, uri: &Uri, headers: &HeaderMap) -> Result<Vec<Value
     let serving = proxy.0.serving.load_full();
     let caller = Caller::identify(proxy, &serving, headers, uri).await?;
     let groups = callable(&serving, caller.access());
-    let deployments = groups.flat_map(|(name, group)| {
-        group.deployments.iter().map(move |one| (Arc::clone(&name), one))
+    let rows = groups.flat_map(|(name, group)| {
+        group.deployments.iter().map(|one| row(&name, one)).collect::<Vec<_>>()
     });
-    Ok(deployments.map(|(name, deployment)| row(&name, deployment)).collect())
+    Ok(rows.collect())
 }
 
-/// The groups the caller may call, under all their names; patterns as they stand.
+/// The groups the caller may call, under all their names; patterns as they stand, and what the
+/// caller's lists name of what they stand for.
 pub(crate) fn callable<'s>(
     serving: &'s Serving,
     access: Option<Access<'s>>,
-) -> impl Iterator<Item = (Arc<str>, &'s Group)> {
+) -> impl Iterator<Item = (Arc<str>, Cow<'s, Group>)> {
     let catalog = &serving.catalog;
     let names = listed(catalog, access).into_iter();
     let team = access.and_then(|access| access.team);
@@ -162,7 +167,34 @@ pub(crate) fn callable<'s>(
     let all_teams = access.is_none().then_some(&catalog.team_groups).into_iter();
     let of_teams = all_teams.flat_map(BTreeMap::values).flatten();
     let more = patterns.chain(of_teams);
-    named.chain(more.map(|(name, group)| (Arc::clone(name), group)))
+    let written = named.chain(more.map(|(name, group)| (Arc::clone(name), group)));
+    written
+        .map(|(name, group)| (name, Cow::Borrowed(group)))
+        .chain(behind_patterns(catalog, access))
+}
+
+/// What the lists that bound a caller name, and it may call, though the config does not name it: a
+/// pattern stands for it.
+pub(crate) fn behind_patterns<'c>(
+    catalog: &'c Catalog,
+    access: Option<Access<'_>>,
+) -> BTreeMap<Arc<str>, Cow<'c, Group>> {
+    let Some(access) = access else { return BTreeMap::new() };
+    let is_unwritten = |name: &str| {
+        let of_team = access.team.is_some_and(|team| catalog.of_team(team, name).is_some());
+        let is_written = of_team
+            || catalog.groups.contains_key(name)
+            || catalog.aliases.contains_key(name)
+            || catalog.access_groups.values().any(|groups| groups.contains(name));
+        !is_written && !name.contains('*') && !EVERYTHING_OR_NOTHING.contains(&name)
+    };
+    let lists = [access.models].into_iter().chain(access.bounds);
+    let names = lists.flatten().filter(|name| is_unwritten(name));
+    let found = names.filter_map(|name| {
+        let group = dunlin_router::group(catalog, Some(access), name).ok()?;
+        Some((Arc::from(name.as_str()), group))
+    });
+    found.collect()
 }
 
 pub(crate) fn object(text: &str) -> Map<String, Value> {

@@ -90,7 +90,7 @@ impl Question<'_> {
         // A name of one's own says more than what is published: what the operator wrote over it.
         let mut own = callable(serving, caller.access()).filter(|_| provider.is_none());
         let own = own.find(|(name, _)| **name == *model);
-        let own = own.and_then(|(_, group)| group.deployments.first());
+        let own = own.as_ref().and_then(|(_, group)| group.deployments.first());
         let written = own.map(|one| {
             let mut info = object(one.about.info.get());
             info.entry("litellm_provider").or_insert_with(|| (*one.provider).into());

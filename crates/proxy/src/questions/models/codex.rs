@@ -1,6 +1,7 @@
 //! The models in the shape that Codex asks for, with `?client_version=`: it cannot read OpenAI's, and
 //! without a list it takes a window of its own choice for every model that it does not know.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use dunlin_router::Group;
@@ -73,10 +74,10 @@ struct Truncation {
 
 impl Catalogue {
     /// Of the models that chat.
-    pub(super) fn of<'g>(groups: impl Iterator<Item = (Arc<str>, &'g Group)>) -> Self {
+    pub(super) fn of<'g>(groups: impl Iterator<Item = (Arc<str>, Cow<'g, Group>)>) -> Self {
         let chats = groups.filter(|(name, group)| !name.contains('*') && chats(group));
         Self {
-            models: chats.enumerate().map(|(at, (name, group))| model(at, name, group)).collect(),
+            models: chats.enumerate().map(|(at, (name, group))| model(at, name, &group)).collect(),
         }
     }
 }

@@ -12,6 +12,7 @@ use dunlin_router::{Access, Catalog, listed};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::questions::model_info::behind_patterns;
 use crate::request::caller::Caller;
 use crate::{Proxy, Serving};
 
@@ -169,6 +170,11 @@ impl Listing {
     fn chosen(&self, catalog: &Catalog, access: Option<Access<'_>>) -> Vec<Arc<str>> {
         let only_groups = is_on(&self.only_model_access_groups);
         let mut names = if only_groups { Vec::new() } else { listed(catalog, access) };
+        if !only_groups {
+            let mut more = behind_patterns(catalog, access);
+            more.retain(|name, _| !names.contains(name));
+            names.extend(more.into_keys());
+        }
         let may = |name: &Arc<str>| access.is_none_or(|access| access.allows(&[&**name]));
         if is_on(&self.return_wildcard_routes) && !only_groups {
             let patterns = catalog.groups.keys().filter(|name| name.contains('*'));
