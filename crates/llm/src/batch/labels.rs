@@ -95,6 +95,14 @@ pub enum BadLine {
     /// It names one end user, or other tags, too many.
     #[error("it names more than {MAX_SETS} different end users and sets of tags with those before")]
     TooMany,
+    /// Its answer could not be told from another's.
+    #[error(
+        "its `custom_id` is also that of request {first}: each request of a batch needs one of its own"
+    )]
+    Duplicate {
+        /// The request before it that has the same, the first is 1.
+        first: u64,
+    },
 }
 
 /// The requests of a batch, as they are heard one after the other.
@@ -103,6 +111,8 @@ pub struct Hearing {
     labels: LineLabels,
     known: BTreeMap<(Option<String>, Vec<String>), u64>,
     has_ours: bool,
+    /// By the hash of its `custom_id`, where each request stands.
+    ids: BTreeMap<u128, u64>,
 }
 
 impl Hearing {
@@ -117,7 +127,12 @@ impl Hearing {
         required: Required<'_>,
     ) -> Result<(), BadLine> {
         let all = object(text)?;
-        let id = self::text(&all, "custom_id").unwrap_or_default();
+        let id = self::text(&all, "custom_id");
+        if let Some(id) = &id {
+            let before = self.ids.insert(long_hash(id), line);
+            before.map_or(Ok(()), |first| Err(BadLine::Duplicate { first }))?;
+        }
+        let id = id.unwrap_or_default();
         let mut requests = all.iter().filter(|member| member.name == shape.inner()).peekable();
         if requests.peek().is_none() {
             return Err(BadRequest::Missing { route: shape.route(), name: shape.inner() }.into());
@@ -193,6 +208,13 @@ pub fn without_ours(text: Bytes, below: &str) -> Bytes {
 fn hash(id: &str) -> u64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     id.bytes().fold(0xcbf2_9ce4_8422_2325, step) >> SET_BITS << SET_BITS
+}
+
+/// FNV-1a of 128 bits: no two ids of one batch have the same by chance.
+fn long_hash(id: &str) -> u128 {
+    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+    let step = |hash: u128, byte: u8| (hash ^ u128::from(byte)).wrapping_mul(PRIME);
+    id.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, step)
 }
 
 #[cfg(test)]
@@ -302,6 +324,22 @@ mod tests {
             let bad = heard(Shape::Message, &format!(r#"{{"params":{params}}}"#));
             assert!(bad.contains(told), "{params}: {bad}");
         }
+    }
+
+    #[test]
+    fn an_id_is_of_one_request() {
+        let mut hearing = Hearing::default();
+        let mut hear = |line, more: &str| {
+            let text = format!(r#"{{"body":{{"messages":[]}}{more}}}"#);
+            hearing.hear((line, Shape::Line), &Bytes::from(text), [&[]; 2])
+        };
+        for (line, more) in
+            [(1, r#","custom_id":"a""#), (2, r#","custom_id":"b""#), (3, ""), (4, "")]
+        {
+            assert_eq!(hear(line, more), Ok(()), "{more}");
+        }
+        let again = r#","custom_id":"\u0061""#;
+        assert_eq!(hear(5, again), Err(BadLine::Duplicate { first: 1 }));
     }
 
     #[test]

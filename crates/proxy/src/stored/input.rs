@@ -153,7 +153,8 @@ mod tests {
     #[test]
     fn an_input_says_what_it_asks_for_and_a_bad_line_where_it_is() {
         let line = r#"{"custom_id":"a","body":{"messages":[],"max_tokens":100,"user":"ann"}}"#;
-        let input = Bytes::from(format!("{line}\n\n \r\n{line}"));
+        let other = line.replace(r#""a""#, r#""b""#);
+        let input = Bytes::from(format!("{line}\n\n \r\n{other}"));
         let Ok((read, has_ours)) = Input::of(&input, [&[], &[]]) else { panic!("it is right") };
         assert!((200..270).contains(&read.tokens().0), "{}", read.tokens);
         assert!(!has_ours && read.labels.sets.len() == 1);
@@ -162,5 +163,10 @@ mod tests {
         let Err(bad) = Input::of(&input, [&required, &[]]) else { panic!("it lacks something") };
         let told = bad.body().message;
         assert!(told.starts_with("line 2: ") && told.contains("metadata.run"), "{told}");
+        let input = Bytes::from(format!("{line}\n\n{line}"));
+        let Err(bad) = Input::of(&input, [&[], &[]]) else { panic!("its answers are not apart") };
+        let told = bad.body();
+        assert!(told.message.starts_with("line 3: its `custom_id` is also that of request 1"));
+        assert_eq!((told.code, told.param.as_deref()), (400, Some("custom_id")));
     }
 }
