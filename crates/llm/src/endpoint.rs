@@ -73,6 +73,36 @@ pub struct Stamp<'a> {
     pub turn: Option<&'a responses::Turn>,
 }
 
+impl Stamp<'_> {
+    /// What a client of `endpoint` reads as the id of an answer that is written for it, whose provider
+    /// calls it `given`.
+    #[must_use]
+    pub fn answer_id(self, endpoint: Endpoint, given: Option<&str>) -> String {
+        let prefix = match endpoint {
+            Endpoint::ChatCompletions => "chatcmpl-",
+            Endpoint::Completions => "cmpl-",
+            Endpoint::Messages => "msg_",
+            Endpoint::Responses => "resp_",
+            Endpoint::GenerateContent
+            | Endpoint::StreamGenerateContent
+            | Endpoint::CountTokens
+            | Endpoint::Embeddings
+            | Endpoint::ImageEdits
+            | Endpoint::ImageGenerations
+            | Endpoint::Moderations
+            | Endpoint::Rerank
+            | Endpoint::Speech
+            | Endpoint::Transcriptions
+            | Endpoint::Translations => "",
+        };
+        // A response that no provider keeps is called as the gateway finds it again.
+        let is_response = endpoint == Endpoint::Responses;
+        let stored = self.turn.and_then(|turn| turn.id.as_deref());
+        let given = if is_response { stored } else { given };
+        given.map_or_else(|| format!("{prefix}{}", self.id), str::to_owned)
+    }
+}
+
 /// Turns the pieces of a stream into a client's frames.
 pub trait StreamWriter: Send {
     /// Appends the frames that `delta` makes.

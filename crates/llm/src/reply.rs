@@ -214,10 +214,19 @@ impl ChatReply {
         joined.flatten().map(Self::from)
     }
 
-    /// The answer's id, by which LiteLLM names its spend record.
+    /// The answer's id, as its provider has it.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
+    }
+
+    /// The answer's id as [`Self::write`] tells it.
+    #[must_use]
+    pub fn told_id(&self, endpoint: Endpoint, stamp: Stamp<'_>) -> Option<String> {
+        match &self.body {
+            Body::Form(reply) => Some(stamp.answer_id(endpoint, reply.id.as_deref())),
+            Body::Bytes { .. } | Body::Vectors(_) => self.id().map(str::to_owned),
+        }
     }
 
     /// What it used, if the provider said so.

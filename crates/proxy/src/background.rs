@@ -95,6 +95,7 @@ pub(crate) async fn run(
         Ok(queued) => queued,
         Err(refused) => return Err(bill.fail(refused)),
     };
+    bill.answered_as(queued.turn.id.clone());
     if let Some(tape) = tape {
         let streamed = streamed::run((queued, tape), asked, candidates, bill, (told, begun));
         return Box::pin(streamed).await;

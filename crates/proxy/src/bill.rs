@@ -135,7 +135,6 @@ impl Bill {
         reply: &ChatReply,
     ) -> Settled {
         self.served_by(by);
-        self.answered_as(reply.id());
         self.served_in(reply.service_tier());
         self.tariff.media = self.tariff.media.answered(self.tariff.endpoint, reply);
         let counted = measured::counted(chat, reply);
@@ -285,11 +284,9 @@ impl Bill {
         self.record.answer_id.as_deref()
     }
 
-    /// The answer's id.
-    pub(crate) fn answered_as(&mut self, id: Option<&str>) {
-        if self.record.answer_id.is_none() {
-            self.record.answer_id = id.map(str::to_owned);
-        }
+    /// The answer's id as its client reads it, whatever its provider calls it.
+    pub(crate) fn answered_as(&mut self, id: Option<String>) {
+        self.record.answer_id = self.record.answer_id.take().or(id);
     }
 
     /// A deployment is about to be asked.

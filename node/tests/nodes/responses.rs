@@ -5,7 +5,7 @@ use dunlin_cluster::{Client, Reply, wait_until};
 use dunlin_mock_upstream::{MockUpstream, Settings};
 use serde_json::{Value, json};
 
-use crate::harness::{self, FORMED, Setup, assert_error, send};
+use crate::harness::{self, FORMED, SOON, Setup, assert_error, send};
 
 /// `own` has responses and `bridged` has not; both are one mock.
 pub(crate) async fn start(nodes: usize) -> anyhow::Result<Setup> {
@@ -146,6 +146,38 @@ async fn a_kept_response_is_read_and_deleted_from_any_node() -> anyhow::Result<(
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_knows_a_response_by_the_id_that_its_client_got() -> anyhow::Result<()> {
+    let setup = start(1).await?;
+    let caller = setup.cluster.client();
+    for (model, more) in [
+        ("own", json!({})),
+        ("own", json!({"stream": true})),
+        ("bridged", json!({})),
+        ("bridged", json!({"stream": true})),
+        ("bridged", json!({"store": false})),
+        ("bridged", json!({"background": true})),
+    ] {
+        let mut ask = more.clone();
+        (ask["model"], ask["input"]) = (model.into(), "hi".into());
+        let reply = respond(&setup, 0, caller, &ask).await?;
+        let is_stream = ask["stream"] == true;
+        let response = if is_stream {
+            events(&reply).swap_remove(0)["response"].take()
+        } else {
+            reply.json()?
+        };
+        let id = response["id"].as_str().expect("an id");
+        let url = setup.cluster.url(0, &format!("/spend/logs?request_id={id}"));
+        wait_until(&format!("the row of {model} {more}"), SOON, async || {
+            let rows = caller.get(&url).await.ok().and_then(|rows| rows.json::<Value>().ok());
+            rows.is_some_and(|rows| rows[0]["request_id"] == *id && rows[0]["model"] != Value::Null)
+        })
+        .await?;
+    }
+    Ok(())
+}
+
 /// One line of a batch.
 pub(crate) fn line(model: &str) -> String {
     let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
@@ -249,7 +281,8 @@ async fn a_batch_runs_where_its_file_is_and_its_output_is_read_anywhere() -> any
     let other = setup.make_key(1, json!({})).await?;
     let upload = async |lines: String| upload(&setup, &owner, lines).await;
     assert_eq!(upload(line("bridged")).await?.0, 403, "the key may not call that model");
-    assert_eq!(upload(line("own") + "\n" + &line("x")).await?.0, 400, "one model a file");
+    let other_line = line("x").replace("\"1\"", "\"2\"");
+    assert_eq!(upload(line("own") + "\n" + &other_line).await?.0, 400, "one model a file");
     let (status, file) = upload(line("own")).await?;
     assert_eq!(status, 200, "{file}");
 

@@ -11,7 +11,7 @@ use super::blocks::{read_content, write_sealed_call};
 use super::citations;
 use super::usage::{self, usage_json};
 use crate::Dialect;
-use crate::endpoint::Stamp;
+use crate::endpoint::{Endpoint, Stamp};
 use crate::form::{Choice, Finish, Part, PartKind, Reply};
 use crate::json::{Span, string};
 use crate::reply::{BadReply, ChatReply};
@@ -169,7 +169,7 @@ pub(crate) fn write_reply(reply: &Reply, stamp: Stamp<'_>) -> Bytes {
         usage["service_tier"] = tier.as_str().into();
     }
     let wire = json!({
-        "id": reply.id.clone().unwrap_or_else(|| format!("msg_{}", stamp.id)),
+        "id": stamp.answer_id(Endpoint::Messages, reply.id.as_deref()),
         "type": "message",
         "role": "assistant",
         "model": stamp.model,

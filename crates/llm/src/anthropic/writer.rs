@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::citations;
 use super::reply::finish_words;
 use super::usage::usage_json;
-use crate::endpoint::{Stamp, StreamWriter};
+use crate::endpoint::{Endpoint, Stamp, StreamWriter};
 use crate::form::{Citation, Delta, Finish, OneByOne, ToolCall};
 use crate::sse::write_event;
 
@@ -65,7 +65,7 @@ enum Open {
 impl MessagesWriter {
     pub(crate) fn new(stamp: Stamp<'_>) -> Self {
         Self {
-            id: format!("msg_{}", stamp.id),
+            id: stamp.answer_id(Endpoint::Messages, None),
             model: stamp.model.to_owned(),
             started: false,
             usage: Usage::default(),

@@ -9,7 +9,7 @@ use super::calls::{Calls, WireCall, WireCalled, called};
 use super::content::Content;
 use super::media::{image, pictures, sound};
 use super::sources::{Listed, Source, Sources};
-use crate::endpoint::Stamp;
+use crate::endpoint::{Endpoint, Stamp};
 use crate::form::{Choice, Finish, Json, Part, PartKind, Reply};
 use crate::reply::BadReply;
 use crate::usage::{self, usage_json};
@@ -149,7 +149,7 @@ pub(crate) fn write_reply(reply: &Reply, stamp: Stamp<'_>) -> Bytes {
         }
         wire
     });
-    write(reply, stamp, "chat.completion", "chatcmpl-", choices.collect())
+    write(reply, stamp, "chat.completion", Endpoint::ChatCompletions, choices.collect())
 }
 
 /// Says where the words of a message come from.
@@ -173,18 +173,18 @@ pub(crate) fn write_text_reply(reply: &Reply, stamp: Stamp<'_>) -> Bytes {
         let finish = finish_word(&choice.finish);
         json!({"finish_reason": finish, "index": choice.index, "logprobs": null, "text": text})
     });
-    write(reply, stamp, "text_completion", "cmpl-", choices.collect())
+    write(reply, stamp, "text_completion", Endpoint::Completions, choices.collect())
 }
 
 fn write(
     reply: &Reply,
     stamp: Stamp<'_>,
     object: &str,
-    prefix: &str,
+    endpoint: Endpoint,
     choices: Vec<Value>,
 ) -> Bytes {
     let mut wire = Map::new();
-    let id = reply.id.clone().unwrap_or_else(|| format!("{prefix}{}", stamp.id));
+    let id = stamp.answer_id(endpoint, reply.id.as_deref());
     wire.insert("id".to_owned(), id.into());
     wire.insert("created".to_owned(), reply.created.unwrap_or(stamp.now).into());
     wire.insert("model".to_owned(), stamp.model.into());

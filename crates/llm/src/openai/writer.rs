@@ -26,8 +26,8 @@ struct Frames {
 }
 
 impl Frames {
-    fn new(stamp: Stamp<'_>, prefix: &str, object: &'static str, wants_usage: bool) -> Self {
-        let id = Some(format!("{prefix}{}", stamp.id));
+    fn new(stamp: Stamp<'_>, of: Endpoint, object: &'static str, wants_usage: bool) -> Self {
+        let id = Some(stamp.answer_id(of, None));
         let (model, created) = (stamp.model.to_owned(), stamp.now);
         Self { id, model, created, object, wants_usage, usage: None }
     }
@@ -112,7 +112,8 @@ pub(crate) struct ChatWriter {
 
 impl ChatWriter {
     pub(crate) fn new(stamp: Stamp<'_>, wants_usage: bool) -> Self {
-        let frames = Frames::new(stamp, "chatcmpl-", "chat.completion.chunk", wants_usage);
+        let of = Endpoint::ChatCompletions;
+        let frames = Frames::new(stamp, of, "chat.completion.chunk", wants_usage);
         Self {
             frames,
             begun: Vec::new(),
@@ -324,7 +325,7 @@ pub(crate) struct TextWriter(Frames);
 
 impl TextWriter {
     pub(crate) fn new(stamp: Stamp<'_>, wants_usage: bool) -> Self {
-        Self(Frames::new(stamp, "cmpl-", "text_completion", wants_usage))
+        Self(Frames::new(stamp, Endpoint::Completions, "text_completion", wants_usage))
     }
 }
 

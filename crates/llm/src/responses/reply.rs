@@ -4,7 +4,7 @@ use bytes::Bytes;
 use dunlin_types::Usage;
 use serde_json::{Map, Value, json};
 
-use crate::endpoint::Stamp;
+use crate::endpoint::{Endpoint, Stamp};
 use crate::form::{Choice, Citation, Finish, PartKind, Reply};
 use crate::json::members;
 use crate::responses::items::{
@@ -74,10 +74,9 @@ pub(super) fn response(
     usage: Option<&Usage>,
 ) -> Value {
     let mut wire = Map::new();
-    let id = stamp.turn.and_then(|turn| turn.id.clone());
     let previous = stamp.turn.and_then(|turn| turn.previous.clone());
-    let is_stored = id.is_some();
-    let id = id.unwrap_or_else(|| format!("resp_{}", stamp.id));
+    let is_stored = stamp.turn.is_some_and(|turn| turn.id.is_some());
+    let id = stamp.answer_id(Endpoint::Responses, None);
     wire.insert("id".to_owned(), id.into());
     wire.insert("object".to_owned(), "response".into());
     wire.insert("created_at".to_owned(), stamp.now.into());

@@ -274,6 +274,11 @@ impl Sealing {
         self.ids.seal(&Kept { kind, owner, home, upstream })
     }
 
+    /// What the client calls the response that its provider calls `upstream`.
+    pub(crate) fn answer_id(&self, upstream: &str) -> String {
+        self.seal(Kind::Response, upstream)
+    }
+
     /// A response object with sealed ids.
     pub(crate) fn response(&self, body: &Bytes) -> Bytes {
         let body = self.sealed(body, RESPONSE, Kind::Response);

@@ -66,6 +66,8 @@ impl Delivery<'_> {
         let reply = if merges { merged_reply(reply) } else { reply };
         let seal = Sealing::of_answer(proxy, call.endpoint, caller, &by);
         let seal = seal.map(|seal| seal.with_homes(homes));
+        let id = answer.told_id(call.endpoint, stamp);
+        bill.answered_as(id.map(|id| seal.as_ref().map_or(id.clone(), |seal| seal.answer_id(&id))));
         if seal.is_some() && chat.background() {
             bill.for_background(true);
             let kept = KeptResponse::read(&reply);

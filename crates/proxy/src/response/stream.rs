@@ -69,6 +69,11 @@ impl Outgoing {
         Stamp { model, id, now: self.now, request, turn }
     }
 
+    /// What the client calls an answer that passes as it is, and that its provider calls `id`.
+    fn passed_id(&self, id: &str) -> String {
+        self.seal.as_ref().map_or_else(|| id.to_owned(), |seal| seal.answer_id(id))
+    }
+
     fn writer(&self) -> Box<dyn StreamWriter> {
         self.chat.endpoint().stream_writer(self.stamp(), self.chat.wants_usage())
     }
@@ -240,7 +245,9 @@ impl Events {
                 let bill = bill.expect("nothing follows the end of a stream");
                 bill.streamed(delta.usage(), delta.text_bytes());
                 if let Delta::Start { id, .. } = &delta {
-                    bill.answered_as(id.as_deref());
+                    let endpoint = self.outgoing.chat.endpoint();
+                    let id = self.outgoing.stamp().answer_id(endpoint, id.as_deref());
+                    bill.answered_as(Some(id));
                 }
                 bill.said(|| said::of_delta(&delta));
                 self.translate(delta)
@@ -286,7 +293,9 @@ impl Events {
     fn pass_chunk(&mut self, chunk: Chunk) -> Option<Bytes> {
         let bill = self.bill.as_mut().expect("nothing follows the end of a stream");
         bill.streamed(chunk.usage(), chunk.text_bytes());
-        bill.answered_as(chunk.id());
+        if bill.answer_id().is_none() {
+            bill.answered_as(chunk.id().map(|id| self.outgoing.passed_id(id)));
+        }
         bill.said(|| said::of_chunk(chunk.data()));
         if bill.keeps_words() {
             self.created.get_or_insert_with(|| chunk.created());

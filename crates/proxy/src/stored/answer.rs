@@ -141,10 +141,13 @@ impl Answer {
         let (by, now) = (Arc::clone(&self.by), asking.call.started);
         // The master sees what others pay for.
         let pays = self.asker == sealing.owner();
-        let Whole { told, bill, body } = self.whole().await?;
+        let Whole { told, mut bill, body } = self.whole().await?;
         match kind {
             Kind::Response if pays => match found::response(&by, KeptResponse::read(&body), now) {
-                Some(finished) => bill.delivered_found(&by, finished),
+                Some(finished) => {
+                    bill.answered_as(noted::text(&body, "id").map(|id| sealing.answer_id(&id)));
+                    bill.delivered_found(&by, finished);
+                }
                 None => bill.delivered_free(),
             },
             Kind::Batch if pays => {

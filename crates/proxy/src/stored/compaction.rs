@@ -49,6 +49,7 @@ pub(super) async fn serve(
         let charged = bill.delivered(&by, &wish, &reply).key_spend;
         return Err(Failed::from(Refused::CannotKnow { reason }).spent(charged));
     };
+    bill.answered_as(Some(stamp.answer_id(Endpoint::Responses, None)));
     let settled = bill.delivered(&by, &wish, &reply);
     Ok(headers::json(told.answered(proxy, call, &by, &provider).cost(settled), short))
 }

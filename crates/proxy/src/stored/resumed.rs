@@ -135,7 +135,9 @@ impl Events {
     fn find(&mut self, event: &[u8]) {
         let Some(bill) = self.bill.as_mut().filter(|_| self.pays) else { return };
         let kept = KeptResponse::read_event(event);
+        let id = kept.as_ref().map(|kept| self.sealing.answer_id(&kept.id));
         if let Some(finished) = found::response(&self.by, kept, bill.started()) {
+            bill.answered_as(id);
             bill.found(finished);
             self.end();
         }
