@@ -10,6 +10,7 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, Method, Response};
 use bytes::Bytes;
 use dunlin_admission::{Bounds, Demand};
+use dunlin_journal::Origin;
 use dunlin_llm::{Endpoint, Labels};
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::{Deployment, Group};
@@ -158,19 +159,44 @@ impl Asking<'_> {
         tokens: Tokens,
         cost: Bounds,
     ) -> Result<(Bill, AnswerHeaders), Failed> {
-        let Self { proxy, call, headers, labels, .. } = *self;
-        let mut caller = self.caller.clone();
-        let mut origin = call.client.origin(&self.serving.settings, headers, labels)?;
-        caller.count_for(proxy, &mut origin).await?;
-        caller.check_end_user(&self.serving.catalog, model)?;
-        let demand = self.demand(model, tokens, cost);
-        let admitted = proxy.0.admission.admit(caller.key(), demand).await;
-        let permit = admitted.map_err(|no| Refused::admission(no, &caller, call.started))?;
-        let told = AnswerHeaders::of_admission(call, &caller, permit.limits());
-        let told = told.spending(caller.spent(proxy));
+        let (caller, origin) = self.known(model).await?;
         let about = BillAbout::stored(model, tokens, origin);
-        let mut bill = Bill::open(proxy.clone(), permit, call, &caller, about);
-        bill.tell(report::of(proxy, &caller, headers));
+        self.open(&caller, caller.key(), about, cost).await
+    }
+
+    /// The same for what is free for everyone: it takes nothing of a limit.
+    pub(crate) async fn admit_free(&self, model: &str) -> Result<(Bill, AnswerHeaders), Failed> {
+        let (caller, origin) = self.known(model).await?;
+        let about = BillAbout::stored(model, Tokens(0), origin);
+        self.open(&caller, None, about, Bounds::default()).await
+    }
+
+    /// On whose behalf it is asked, if they may call the model.
+    async fn known(&self, model: &str) -> Result<(Caller, Origin), Failed> {
+        let mut caller = self.caller.clone();
+        let settings = &self.serving.settings;
+        let mut origin = self.call.client.origin(settings, self.headers, self.labels)?;
+        caller.count_for(self.proxy, &mut origin).await?;
+        caller.check_end_user(&self.serving.catalog, model)?;
+        Ok((caller, origin))
+    }
+
+    /// Opens a bill of `caller`, whom `limits` bind.
+    async fn open(
+        &self,
+        caller: &Caller,
+        limits: Option<&dunlin_state::Caller>,
+        about: BillAbout<'_>,
+        cost: Bounds,
+    ) -> Result<(Bill, AnswerHeaders), Failed> {
+        let Self { proxy, call, headers, .. } = *self;
+        let demand = self.demand(about.model, about.prompt_estimate, cost);
+        let admitted = proxy.0.admission.admit(limits, demand).await;
+        let permit = admitted.map_err(|no| Refused::admission(no, caller, call.started))?;
+        let told = AnswerHeaders::of_admission(call, caller, permit.limits());
+        let told = told.spending(caller.spent(proxy));
+        let mut bill = Bill::open(proxy.clone(), permit, call, caller, about);
+        bill.tell(report::of(proxy, caller, headers));
         Ok((bill, told))
     }
 

@@ -140,6 +140,33 @@ async fn what_a_keys_requests_must_have_is_asked_for_on_every_way() -> anyhow::R
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_count_takes_nothing_of_a_limit() -> anyhow::Result<()> {
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let own = harness::deployment("own", "openai/up", &mock.api_base());
+    let chat = harness::deployment("chat", "openai/up", &mock.api_base());
+    let config = format!("model_list:\n{own}    model_info: {{mode: responses}}\n{chat}");
+    let setup = harness::start_with(1, mock, config).await?;
+    let caller = setup.make_key(0, json!({"rpm_limit": 1, "tpm_limit": 10_000})).await?;
+    let messages = json!([{"role": "user", "content": "hi"}]);
+    let contents = json!([{"role": "user", "parts": [{"text": "hi"}]}]);
+    for _ in 0..2 {
+        for (path, body) in [
+            ("/v1/messages/count_tokens", json!({"model": "chat", "messages": messages})),
+            ("/v1/responses/input_tokens", json!({"model": "chat", "input": "hi"})),
+            ("/v1/responses/input_tokens", json!({"model": "own", "input": "hi"})),
+            ("/v1beta/models/chat:countTokens", json!({"contents": contents})),
+            ("/utils/token_counter", json!({"model": "chat", "messages": messages})),
+        ] {
+            let counted = caller.post(&setup.cluster.url(0, path), &body).await?;
+            assert_eq!(counted.status, 200, "{path}: {}", counted.body);
+        }
+    }
+    assert_eq!(setup.chat(0, &caller).await?.status, 200, "its one request is left");
+    assert_eq!(setup.chat(0, &caller).await?.status, 429);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_says_whose_budget_or_limit_it_is() -> anyhow::Result<()> {
     let setup = harness::start(1).await?;
     let refused = async |fields: Value| -> anyhow::Result<Reply> {

@@ -5,14 +5,13 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::Response;
 use bytes::Bytes;
-use dunlin_admission::Bounds;
 use dunlin_llm::{ChatRequest, Endpoint, Extras, parse, responses};
 use dunlin_router::{Group, candidates};
 use dunlin_types::Tokens;
 use serde::Serialize;
 
 use super::answer::Whole;
-use super::{Asking, compaction, send};
+use super::{Asking, compaction, noted, send};
 use crate::Proxy;
 use crate::attempts::hold;
 use crate::bill::Bill;
@@ -91,20 +90,25 @@ async fn ask(
     chat: &ChatRequest,
     group: &Group,
 ) -> Result<Response<Body>, Failed> {
-    let (tokens, cost) = match wanted {
-        Wanted::InputTokens => (Tokens(0), Bounds::default()),
+    let tokens = match wanted {
+        Wanted::InputTokens => Tokens(0),
+        Wanted::Compaction => chat.prompt_estimate(),
+    };
+    let (bill, told) = match wanted {
+        Wanted::InputTokens => asking.admit_free(chat.model()).await?,
         Wanted::Compaction => {
             let key = asking.caller.key().map(|caller| &*caller.key);
-            (chat.prompt_estimate(), hold::bounds(asking.proxy, key, chat, group))
+            let cost = hold::bounds(asking.proxy, key, chat, group);
+            asking.admit(chat.model(), tokens, cost).await?
         }
     };
-    let (bill, told) = asking.admit(chat.model(), tokens, cost).await?;
     let attempt = asking.first_attempt(&bill, group, tokens)?;
     let by = attempt.deployment().clone();
     let body = chat.encode_for(by.target.sent_model(), &[]);
     let asked = send(&format!("/responses/{}", wanted.route()), "application/json", body)?;
     let answer = asking.send(attempt, asked, (bill, told)).await?;
-    let Whole { told, bill, body } = answer.whole().await?;
+    let Whole { told, mut bill, body } = answer.whole().await?;
+    bill.answered_as(noted::text(&body, "id"));
     Ok(match wanted {
         Wanted::InputTokens => free(bill, told, body),
         Wanted::Compaction => match responses::parse_reply(body.clone()) {
@@ -121,7 +125,7 @@ async fn counted(
     chat: &ChatRequest,
     group: &Group,
 ) -> Result<Response<Body>, Failed> {
-    let (bill, told) = asking.admit(chat.model(), Tokens(0), Bounds::default()).await?;
+    let (bill, told) = asking.admit_free(chat.model()).await?;
     let model = group.deployments.first().map_or(chat.model(), |by| &*by.target.model);
     let tokens = count::counted(asking.proxy, chat, model)?;
     let counted = Counted { object: "response.input_tokens", input_tokens: tokens.0 };
