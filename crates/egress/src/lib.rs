@@ -34,7 +34,7 @@ use connect::Connector;
 use error::Cause;
 pub use error::{Error, Failure};
 pub use guard::OutOfReach;
-pub use pool::Body;
+pub use pool::{Body, MAX_FIELDS};
 
 /// Why a body that is sent as it comes breaks off.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;

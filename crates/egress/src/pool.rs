@@ -23,6 +23,8 @@ use crate::connect::Stream;
 
 /// Idle connections kept for one host.
 const MAX_IDLE_PER_HOST: usize = 512;
+/// An answer with more fields in its head is none. Gateways in front of providers add theirs.
+pub const MAX_FIELDS: usize = 256;
 /// A connection that was idle at so many sweeps is closed.
 const SWEEPS: u32 = 3;
 
@@ -100,7 +102,8 @@ impl Line {
         stream: MaybeHttpsStream<Stream>,
     ) -> hyper::Result<Self> {
         let forwards = stream.connected().is_proxied();
-        let (requests, connection) = http1::handshake(stream).await?;
+        let mut http = http1::Builder::new();
+        let (requests, connection) = http.max_headers(MAX_FIELDS).handshake(stream).await?;
         let driver = Some(Box::pin(connection.with_upgrades()) as Driver);
         Ok(Self { requests, driver, host: host.name(), forwards })
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use dunlin_egress::{Client, Egress, Proxies};
+use dunlin_egress::{Client, Egress, MAX_FIELDS, Proxies};
 use dunlin_types::{Networks, Tls};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -133,4 +133,25 @@ async fn a_request_goes_out_anew_where_its_server_had_closed_the_connection() {
         });
         assert_eq!(read(answered).await, "hi");
     }
+}
+
+#[tokio::test]
+async fn an_answer_may_have_many_fields_and_one_with_too_many_is_told_apart() {
+    let (server, url) = Server::start().await;
+    let (_egress, client) = egress();
+    let answer = |fields: usize| {
+        let more: String = (1..fields).map(|at| format!("x-{at}: y\r\n")).collect();
+        format!("HTTP/1.1 200 OK\r\n{more}content-length: 2\r\n\r\nhi")
+    };
+    let serving = async |fields: usize| {
+        let mut socket = server.accept().await;
+        serve(&mut socket, answer(fields).as_bytes()).await;
+        socket
+    };
+    let (answered, kept) = tokio::join!(ask(&client, &url), serving(MAX_FIELDS));
+    assert_eq!(answered.headers().len(), MAX_FIELDS);
+    drop((answered, kept));
+    let request = Request::get(&url).body(Full::<Bytes>::default()).expect("as set up");
+    let (refused, _kept) = tokio::join!(client.request(request), serving(MAX_FIELDS + 1));
+    assert!(refused.is_err_and(|failure| failure.is_long_head()));
 }

@@ -282,6 +282,12 @@ impl ProviderError {
         Self::own(Cause::BadReply, speaker, words)
     }
 
+    /// The provider's answer comes in a form that is not read here.
+    #[must_use]
+    pub fn unreadable(speaker: &'static str, why: impl Into<String>) -> Self {
+        Self::own(Cause::BadGateway, speaker, why)
+    }
+
     /// The provider was not called.
     #[must_use]
     pub fn unsendable(speaker: &'static str, error: &EncodeError) -> Self {

@@ -53,6 +53,8 @@ const ASK_AFTER: Duration = Duration::from_secs(60);
 const ASK_EVERY: Duration = Duration::from_secs(15);
 /// A longer request head is answered 431.
 const MAX_HEAD_BYTES: usize = 64 << 10;
+/// So is one with more fields.
+const MAX_HEAD_FIELDS: usize = 256;
 /// Requests that one h2c client may have open at once.
 const MAX_STREAMS: u32 = 250;
 /// Small windows make hyper's h2 count token-sized frames as abuse.
@@ -295,6 +297,7 @@ fn builder(keep_alive: Duration) -> Builder<TokioExecutor> {
         // hyper counts from the end of the last answer.
         .header_read_timeout(keep_alive)
         .max_buf_size(MAX_HEAD_BYTES)
+        .max_headers(MAX_HEAD_FIELDS)
         .half_close(false);
     builder
         .http2()

@@ -12,14 +12,16 @@ use dunlin_router::{Deployment, Outcome, Retry};
 use dunlin_types::{Credential, Secret, Tokens};
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
-use http::{HeaderMap, Response};
+use http::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER,
+};
+use http::{HeaderMap, HeaderValue, Response};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full, Limited};
 use tracing::debug;
 
 use crate::attempt::Attempt;
-use crate::error::Failure;
+use crate::error::{Failure, unanswered};
 use crate::pace::TOO_LATE;
 use crate::pieces::Pieces;
 use crate::relay::provider_of;
@@ -28,6 +30,9 @@ use crate::{MAX_HELD_REPLY_BYTES, MAX_TRANSLATED_REPLY_BYTES, Upstream};
 
 /// As much of an error's body is read as anyone will look at.
 const MAX_ERROR_BYTES: usize = 64 << 10;
+
+/// What an answer is asked for in that is read here.
+pub(crate) const PLAIN: HeaderValue = HeaderValue::from_static("identity");
 
 /// As many parts of one request are asked at the same time.
 const MAX_PARTS_AT_ONCE: usize = 8;
@@ -204,15 +209,22 @@ impl Upstream {
             // The operator's own, and the provider's, go before the client's.
             call.headers_mut().entry(name).or_insert_with(|| value.clone());
         }
+        call.headers_mut().insert(ACCEPT_ENCODING, PLAIN);
         let client = self.client(deployment, provider.speaker())?;
         let sent = client.request(call.map(Full::new)).await;
-        let answer = sent.map_err(|error| {
-            debug!(backend.id = %deployment.backend, "no answer: {error}");
-            let connection = ProviderError::connection(provider.speaker());
-            Failure { refused: error.is_connect(), ..Failure::new(deployment, connection) }
+        let answer = sent.map_err(|failure| {
+            debug!(backend.id = %deployment.backend, "no answer: {failure}");
+            let error = unanswered(provider.speaker(), &failure);
+            Failure { refused: failure.is_connect(), ..Failure::new(deployment, error) }
         })?;
         if !answer.status().is_success() {
             return Err(refusal(provider, deployment, answer).await);
+        }
+        if let Some(encoding) = encoding(answer.headers()) {
+            let why =
+                format!("the answer is encoded as `{encoding}`, though it was asked for plain");
+            let error = ProviderError::unreadable(provider.speaker(), why);
+            return Err(Failure::new(deployment, error));
         }
         if request.stream() {
             let (head, body) = answer.into_parts();
@@ -289,9 +301,10 @@ pub(crate) async fn refusal(
         let redirect = ProviderError::redirect(provider.speaker(), head.status, location);
         return Failure::new(deployment, redirect);
     }
-    // A body that is cut or too long says nothing: the status is what counts.
+    // A body that is cut, too long or encoded says nothing: the status is what counts.
     let read = Limited::new(body, MAX_ERROR_BYTES).collect().await;
-    let body = read.map_or_else(|_| Bytes::new(), http_body_util::Collected::to_bytes);
+    let read = read.ok().filter(|_| encoding(&head.headers).is_none());
+    let body = read.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let error = ProviderError::response(provider.speaker(), head.status, &body);
     let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| seconds(value.to_str().ok()?));
     Failure { retry_after, ..Failure::new(deployment, error) }
@@ -343,6 +356,12 @@ async fn whole(
         })
         .map_err(|error| Failure::new(deployment, error))?;
     Ok(Part::Whole(Whole { reply, headers: head.headers, deployment: Arc::clone(deployment) }))
+}
+
+/// How an answer's body is encoded, if it is not plain.
+fn encoding(headers: &HeaderMap) -> Option<&str> {
+    let encoding = headers.get(CONTENT_ENCODING)?.to_str().unwrap_or("unknown").trim();
+    (!encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity")).then_some(encoding)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

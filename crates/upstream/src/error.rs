@@ -4,9 +4,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dunlin_egress::MAX_FIELDS;
 use dunlin_llm::Chunk;
 use dunlin_providers::{Cause, EncodeError, ProviderError};
 use dunlin_router::{Deployment, Outcome};
+
+/// Why a call got no answer that could be read.
+pub(crate) fn unanswered(speaker: &'static str, failure: &dunlin_egress::Failure) -> ProviderError {
+    if failure.is_long_head() {
+        let why =
+            format!("the answer has more than {MAX_FIELDS} header fields, or too long a head");
+        return ProviderError::unreadable(speaker, why);
+    }
+    ProviderError::connection(speaker)
+}
 
 /// A failed attempt.
 #[derive(Clone, Debug, thiserror::Error)]

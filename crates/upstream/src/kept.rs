@@ -12,11 +12,12 @@ use dunlin_providers::bucket::{Asked, Listed, PAGE, Page, page};
 use dunlin_providers::jobs::{self, Address, Call, Jobs, Wanted, Wish};
 use dunlin_providers::{EncodeError, ProviderError, relay};
 use dunlin_router::{Deployment, Outcome, Retry};
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Full};
 
 use crate::attempt::Attempt;
+use crate::call::PLAIN;
 use crate::error::Failure;
 use crate::relay::{Relay, Relayed, in_time, provider_of};
 use crate::{MAX_TRANSLATED_REPLY_BYTES, Upstream};
@@ -44,10 +45,11 @@ impl Upstream {
     pub async fn relay_kept(
         &self,
         attempt: Attempt,
-        call: Relay,
+        mut call: Relay,
         first: Duration,
         retry: Retry,
     ) -> Result<Relayed, Failure> {
+        call.headers.insert(ACCEPT_ENCODING, PLAIN);
         let by = Arc::clone(&attempt.deployment);
         let provider = provider_of(&by);
         let jobs = Jobs::of(provider, &by.target);

@@ -18,7 +18,7 @@ use http_body_util::Full;
 use crate::Upstream;
 use crate::attempt::Attempt;
 use crate::call::seconds;
-use crate::error::Failure;
+use crate::error::{Failure, unanswered};
 use crate::pieces::Pieces;
 use crate::stream::Ending;
 use crate::upload::{Progress, Upload};
@@ -196,8 +196,7 @@ pub(crate) async fn send_on(
         Some(upload) => client.upload(request.map(|_| upload.body)).await,
         None => client.request(request.map(Full::new)).await,
     };
-    let answer =
-        answer.map_err(|error| (ProviderError::connection(speaker), error.is_connect()))?;
+    let answer = answer.map_err(|failure| (unanswered(speaker, &failure), failure.is_connect()))?;
     let (head, body) = answer.into_parts();
     let (status, headers) = (head.status, head.headers);
     let outcome = if status.is_client_error() || status.is_server_error() {

@@ -427,13 +427,19 @@ async fn peers_hear_of_a_429_once_it_is_every_accounts() {
 
 /// Answers one request with an empty reply, and gives its head.
 async fn one_answer(listener: TcpListener) -> String {
+    one_answer_with(&listener, "").await
+}
+
+/// The same with more fields in the head of the reply.
+async fn one_answer_with(listener: &TcpListener, fields: &str) -> String {
     let (mut socket, _) = listener.accept().await.expect("open");
     let mut seen = Vec::new();
     while !seen.ends_with(b"}") {
         seen.push(socket.read_u8().await.expect("a request"));
     }
     let reply = r#"{"choices":[{"message":{"content":""},"finish_reason":"stop"}]}"#;
-    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{reply}", reply.len());
+    let length = reply.len();
+    let answer = format!("HTTP/1.1 200 OK\r\n{fields}content-length: {length}\r\n\r\n{reply}");
     socket.write_all(answer.as_bytes()).await.expect("open");
     String::from_utf8(seen).expect("a text").to_ascii_lowercase()
 }
@@ -461,6 +467,32 @@ async fn a_call_carries_the_token_of_its_identity() {
     let refused = call_within(&upstream, &group, &chat, &[0], bounds(LONG)).await;
     let said = refused.err().expect("there is no such file");
     assert!(said.contains("/no/such.json"), "{said}");
+}
+
+#[tokio::test]
+async fn an_answer_is_asked_for_plain_and_one_that_cannot_be_read_is_told_for_what_it_is() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let group = group(&[format!("http://{}", listener.local_addr().expect("bound"))]);
+    let (upstream, _gossip) = node(1, Vec::new());
+    upstream.publish(&catalog(&group));
+    let many: String = (0..300).map(|at| format!("x-{at}: y\r\n")).collect();
+    for (fields, expected) in [
+        ("content-encoding: identity\r\n", None),
+        ("content-encoding: gzip\r\n", Some("encoded as `gzip`")),
+        (&*many, Some("more than 256 header fields")),
+    ] {
+        let chat = chat("");
+        let calling = call(&upstream, &group, &chat);
+        let (answer, head) = tokio::join!(calling, one_answer_with(&listener, fields));
+        assert!(head.contains("accept-encoding: identity\r\n"), "{head}");
+        let said = answer.err();
+        match expected {
+            None => assert_eq!(said, None),
+            Some(words) => {
+                assert!(said.as_ref().is_some_and(|said| said.contains(words)), "{said:?}")
+            }
+        }
+    }
 }
 
 #[tokio::test]

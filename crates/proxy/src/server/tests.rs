@@ -117,6 +117,21 @@ async fn a_head_that_drips_is_not_waited_for_without_end() {
     }
 }
 
+#[tokio::test]
+async fn a_request_may_have_many_fields_and_one_with_too_many_is_refused() {
+    let (address, _server) = start(Patience::default()).await;
+    let request = |fields: usize| {
+        let more: String = (1..fields).map(|at| format!("x-{at}: y\r\n")).collect();
+        format!("GET / HTTP/1.1\r\nhost: n1\r\n{more}\r\n")
+    };
+    let mut client = connect(address, &request(MAX_HEAD_FIELDS)).await;
+    read_hello(&mut client).await;
+    let mut client = connect(address, &request(MAX_HEAD_FIELDS + 1)).await;
+    let mut told = String::new();
+    client.read_to_string(&mut told).await.expect("an end");
+    assert!(told.starts_with("HTTP/1.1 431"), "{told}");
+}
+
 /// One that refuses a request need not read it, and the next request gets its answer.
 #[tokio::test]
 async fn a_request_that_is_answered_unread_does_not_cost_the_next_one_its_connection() {
