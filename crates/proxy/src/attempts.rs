@@ -42,6 +42,23 @@ pub(crate) struct Answered {
     pub(crate) upstream: Duration,
 }
 
+/// Whether the client asked for this by a name of its own: it is told it again. After a fallback, or
+/// where its body named none, it learns which model answered, as LiteLLM has it.
+#[derive(Clone, Copy)]
+pub(crate) struct KeptName(bool);
+
+impl KeptName {
+    /// `gave_way`: another model was asked instead.
+    pub(crate) fn of(chat: &ChatRequest, fallbacks: u32, gave_way: bool) -> Self {
+        Self(fallbacks == 0 && !gave_way && !chat.model_from_path())
+    }
+
+    /// What the model is called in the answer that `by` gave.
+    pub(crate) fn told(self, chat: &ChatRequest, by: &Deployment) -> String {
+        if self.0 { chat.model().to_owned() } else { by.target.model.to_string() }
+    }
+}
+
 /// Why a group gave no answer.
 pub(crate) enum GroupFailed {
     /// The last attempt's failure, and how many attempts came before it.

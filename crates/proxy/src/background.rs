@@ -14,7 +14,7 @@ use dunlin_llm::openai::ErrorBody;
 use dunlin_llm::responses::{
     KeptResponse, Standing, Turn, as_standing, restored, standing, stored_response,
 };
-use dunlin_llm::{Endpoint, Stamp, rename_ids};
+use dunlin_llm::{ChatRequest, Endpoint, Stamp, rename_ids};
 use dunlin_router::Candidates;
 use dunlin_store::{Doing, Found, Holders, Kind as StoredKind, Work};
 use dunlin_upstream::{Answer, Whole};
@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tracing::warn;
 
 use crate::Proxy;
-use crate::attempts::{self, AttemptInput};
+use crate::attempts::{self, Answered, AttemptInput, KeptName};
 use crate::bill::Bill;
 use crate::request::call::Call;
 use crate::request::caller::Caller;
@@ -81,6 +81,8 @@ pub(crate) struct Job<'a> {
     pub(crate) opening: &'a Opening,
     pub(crate) told: AnswerHeaders,
     pub(crate) begun: Begun,
+    /// Another model is asked than the one that was named.
+    pub(crate) gave_way: bool,
 }
 
 /// Stores the response as queued, answers the client, and makes it.
@@ -90,9 +92,9 @@ pub(crate) async fn run(
     candidates: &mut Candidates<'_>,
     mut bill: Bill,
 ) -> Result<Response<Body>, Failed> {
-    let Job { call, caller, opening, told, begun } = job;
+    let Job { call, caller, opening, told, begun, gave_way } = job;
     let (queued, tape) = match Queued::new(asked, call, caller, opening).await {
-        Ok(queued) => queued,
+        Ok((queued, tape)) => (Queued { gave_way, ..queued }, tape),
         Err(refused) => return Err(bill.fail(refused)),
     };
     bill.answered_as(queued.turn.id.clone());
@@ -118,15 +120,17 @@ pub(crate) async fn run(
             return Ok(queued.ends(Standing::Cancelled).await);
         }
     };
-    let answer = match answered {
-        Ok(answered) => answered.answer,
+    let Answered { answer, fallbacks, .. } = match answered {
+        Ok(answered) => answered,
         Err(failed) => return Err(queued.failed(bill.fail(failed)).await),
     };
     let Answer::Whole(Whole { reply, deployment: by, .. }) = answer else {
         let failed = bill.fail(Refused::LongAnswer { most: MAX_ANSWER_BYTES });
         return Err(queued.failed(failed).await);
     };
-    let response = queued.named(&reply.write(Endpoint::Responses, queued.stamp()));
+    let model = queued.name(&once, fallbacks).told(&once, &by);
+    let stamp = Stamp { model: &model, ..queued.stamp() };
+    let response = queued.named(&reply.write(Endpoint::Responses, stamp));
     bill.said(|| String::from_utf8_lossy(&response));
     bill.delivered(&by, &once, &reply);
     queued.keep.put(response).await;
@@ -139,6 +143,8 @@ struct Queued<'a> {
     /// The request as its client sent it.
     request: &'a str,
     model: &'a str,
+    /// Another model is asked.
+    gave_way: bool,
     turn: Turn,
     keep: Keep,
     /// This node works on it until this is dropped, after its end is stored.
@@ -178,7 +184,8 @@ impl<'a> Queued<'a> {
             })
         });
         let tape = tape.transpose()?;
-        let queued = Self { call, request: chat.text(), model: chat.model(), turn, keep, work };
+        let (request, model, gave_way) = (chat.text(), chat.model(), false);
+        let queued = Self { call, request, model, gave_way, turn, keep, work };
         let stored = queued.keep.try_put(queued.as_it_is(Standing::Queued)).await;
         stored.map_err(|reason| Refused::CannotKnow { reason })?;
         Ok((queued, tape))
@@ -188,6 +195,11 @@ impl<'a> Queued<'a> {
         let (now, id) = (self.call.started.0 / 1000, &*self.call.call_id);
         let (model, request, turn) = (self.model, self.request, Some(&self.turn));
         Stamp { model, id, now, request, turn }
+    }
+
+    /// What its model is called once it is made.
+    fn name(&self, chat: &ChatRequest, fallbacks: u32) -> KeptName {
+        KeptName::of(chat, fallbacks, self.gave_way)
     }
 
     fn as_it_is(&self, how: Standing<'_>) -> Bytes {

@@ -10,7 +10,7 @@ use dunlin_llm::Endpoint;
 use tokio::sync::oneshot;
 
 use crate::admit::{Admitted, Applicant};
-use crate::attempts::{self, Answered, AttemptInput};
+use crate::attempts::{self, Answered, AttemptInput, KeptName};
 use crate::background::{self, Job};
 use crate::bill::{About, Bill, refused, report};
 use crate::request::call::Call;
@@ -135,7 +135,7 @@ async fn answer(
     let (demand, revision) = (&demand, serving.settings.revision);
     let asked = AttemptInput { proxy, catalog, chat: &chat, extras: &extras, demand, revision };
     if chat.background() && background::is_ours(&mut candidates) {
-        let job = Job { call, caller, opening: &opened.opening, told, begun };
+        let job = Job { call, caller, opening: &opened.opening, told, begun, gave_way };
         return Box::pin(background::run(job, asked, &mut candidates, bill)).await;
     }
     let answered = match attempts::run(asked, &mut candidates, &mut bill).await {
@@ -146,10 +146,8 @@ async fn answer(
     };
     let told = told.attempts(&answered).bound(extras.bound(chat.stream()));
     let Answered { answer, fallbacks, .. } = answered;
-    // After a fallback the client learns which model it was, as LiteLLM has it; likewise one whose
-    // body named none.
-    let keeps_name = fallbacks == 0 && !gave_way && !chat.model_from_path();
+    let name = KeptName::of(&chat, fallbacks, gave_way);
     let opening = opened.opening;
-    let delivery = Delivery { proxy, call, caller, chat, opening, bill, told, keeps_name };
+    let delivery = Delivery { proxy, call, caller, chat, opening, bill, told, name };
     Ok(delivery.of(answer).await)
 }

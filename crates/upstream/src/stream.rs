@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use dunlin_egress::Body;
+use dunlin_llm::form::Delta;
 use dunlin_llm::{ChatRequest, Endpoint, StreamEvent};
 use dunlin_providers::{Provider, ProviderError, StreamDecoder};
 use dunlin_router::{Deployment, Outcome, Retry};
@@ -88,11 +89,13 @@ impl Stream {
         {
             poll_fn(|cx| stream.poll_read(cx)).await;
         }
-        let failed = match stream.events.iter().find(|e| !matches!(e, StreamEvent::Comment(_))) {
+        let failed = match stream.events.iter().find(|event| !only_begins(event)) {
             Some(StreamEvent::Error(error) | StreamEvent::Failed(error, _)) => {
                 Some(ProviderError::event(stream.speaker, error.clone()))
             }
             Some(_) => None,
+            // More may come.
+            None if !stream.events.is_empty() && stream.broken.is_none() && !stream.over => None,
             None => Some(stream.broken.take().unwrap_or_else(|| stream.cut())),
         };
         match failed {
@@ -230,6 +233,19 @@ impl Stream {
         if let Some(ending) = self.ending.take() {
             ending.tell(outcome);
         }
+    }
+}
+
+/// Whether an event says that there will be an answer, or less: an error that is at hand behind it may
+/// still have its own status, and be tried elsewhere.
+fn only_begins(event: &StreamEvent) -> bool {
+    match event {
+        StreamEvent::Comment(_) | StreamEvent::Delta(Delta::Start { .. }) => true,
+        StreamEvent::Chunk(chunk) => chunk.text_bytes() == 0 && chunk.ended() == 0,
+        StreamEvent::Delta(_)
+        | StreamEvent::Done(_)
+        | StreamEvent::Error(_)
+        | StreamEvent::Failed(..) => false,
     }
 }
 

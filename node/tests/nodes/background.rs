@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use dunlin_cluster::{Client, wait_until};
+use dunlin_mock_upstream::{MockUpstream, Settings};
 use serde_json::{Value, json};
 
 use crate::harness::{self, FORMED, SOON, Setup, assert_error};
@@ -272,5 +273,31 @@ async fn a_response_whose_node_dies_has_failed_and_says_so() -> anyhow::Result<(
     setup.cluster.stop(0).await?;
     let done = ends(&setup, 1, &owner, &kept, "completed", SOON).await?;
     assert_eq!(done["output"][0]["content"][0]["text"], "in time");
+    Ok(())
+}
+
+/// As answers that are waited for do: after a fallback by the name of who answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_names_the_model_that_made_it() -> anyhow::Result<()> {
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let config = format!(
+        "model_list:\n{}{}router_settings:\n  num_retries: 0\n  fallbacks: [{{chat: [well]}}]\n",
+        harness::deployment("chat", "hosted_vllm/sick-up", "http://127.0.0.1:9/v1"),
+        harness::deployment("well", "hosted_vllm/well-up", &mock.api_base()),
+    );
+    let setup = harness::start_with(1, mock, config).await?;
+    let owner = setup.make_key(0, json!({})).await?;
+    let waited = json!({"model": "chat", "input": "hi"});
+    let waited = owner.post(&setup.cluster.url(0, "/v1/responses"), &waited).await?;
+    assert_eq!(waited.json::<Value>()?["model"], "well-up", "{}", waited.body);
+    let id = begin(&setup, 0, &owner, "hi").await?;
+    let done = ends(&setup, 0, &owner, &id, "completed", SOON).await?;
+    assert_eq!(done["model"], "well-up", "{done}");
+    let mut streamed = ask("hi");
+    streamed["stream"] = json!(true);
+    let streamed = owner.post(&setup.cluster.url(0, "/v1/responses"), &streamed).await?;
+    let last = streamed.body.lines().rfind(|line| line.starts_with("data: ")).expect("an event");
+    let last: Value = serde_json::from_str(last.trim_start_matches("data: "))?;
+    assert_eq!(last["response"]["model"], "well-up", "{last}");
     Ok(())
 }

@@ -29,6 +29,7 @@ mod drain;
 mod failover;
 mod fallbacks;
 mod figures;
+mod first_frames;
 mod forms;
 mod gemini;
 mod governance;

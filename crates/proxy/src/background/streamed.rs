@@ -57,9 +57,11 @@ pub(super) async fn run(
             return Ok(is_cancelled(queued, &tape).await);
         }
     };
-    let stream = match answered.map(|answered| answered.answer) {
-        Ok(Answer::Stream(stream)) if !keeps_responses(stream.deployment()) => stream,
-        Ok(Answer::Stream(_) | Answer::Whole(_) | Answer::Long(_)) => {
+    let (fallbacks, stream) = match answered.map(|it| (it.fallbacks, it.answer)) {
+        Ok((fallbacks, Answer::Stream(stream))) if !keeps_responses(stream.deployment()) => {
+            (fallbacks, stream)
+        }
+        Ok((_, Answer::Stream(_) | Answer::Whole(_) | Answer::Long(_))) => {
             let why = "the model that answered in place of another keeps its responses itself: its \
                        stream cannot be taken up again here";
             let failed = Refused::Answered(Box::new(ProviderError::lacking("", why)));
@@ -67,7 +69,8 @@ pub(super) async fn run(
         }
         Err(failed) => return Err(fails(queued, &tape, bill.fail(failed)).await),
     };
-    let events = events(&queued, stream, bill, once);
+    let model = queued.name(&once, fallbacks).told(&once, stream.deployment());
+    let events = events(&queued, stream, bill, (once, model));
     let end = tokio::select! {
         end = record(&queued, events, &tape) => end,
         () = queued.work.stopped() => return Ok(is_cancelled(queued, &tape).await),
@@ -104,9 +107,13 @@ async fn ends(queued: Queued<'_>, tape: &Recording, how: Standing<'_>) -> Respon
 }
 
 /// What the client would be streamed that waits. Dropped early, it charges what has come.
-fn events(queued: &Queued<'_>, stream: Stream, bill: Bill, once: ChatRequest) -> Body {
+fn events(
+    queued: &Queued<'_>,
+    stream: Stream,
+    bill: Bill,
+    (once, model): (ChatRequest, String),
+) -> Body {
     let turn = Answered::unkept(Turn { announced: true, ..queued.turn.clone() });
-    let model = queued.model.to_owned();
     stream::events(stream, bill, Outgoing::new(queued.call, model, once, (None, Some(turn))))
 }
 

@@ -48,6 +48,11 @@ impl Bill {
         self.count.words.as_ref().is_some_and(|words| !words.whole)
     }
 
+    /// Whether the provider has counted all that has been passed on of a stream.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.count.streamed.is_counted()
+    }
+
     /// Whether an answer that is at its end is to be counted here, by the model's encoding.
     pub(crate) fn must_count_words(&self) -> bool {
         !self.background && self.count.words.is_some() && !self.count.streamed.is_counted()

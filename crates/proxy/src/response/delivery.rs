@@ -11,6 +11,7 @@ use dunlin_router::Deployment;
 use dunlin_upstream::{Answer, Long, Stream, Whole};
 
 use crate::Proxy;
+use crate::attempts::KeptName;
 use crate::bill::Bill;
 use crate::bill::{found, must_count};
 use crate::ids::Kind;
@@ -32,8 +33,7 @@ pub(crate) struct Delivery<'a> {
     pub(crate) opening: Opening,
     pub(crate) bill: Bill,
     pub(crate) told: AnswerHeaders,
-    /// Whether the client knows the model by the name it asked for.
-    pub(crate) keeps_name: bool,
+    pub(crate) name: KeptName,
 }
 
 impl Delivery<'_> {
@@ -52,7 +52,8 @@ impl Delivery<'_> {
 
     async fn whole(mut self, whole: Whole) -> Response<Body> {
         let Whole { reply: answer, headers, deployment: by } = whole;
-        let (name, homes, turn) = (self.name(&by), self.opening.homes(), self.turn(&by));
+        let (name, homes, turn) =
+            (self.name.told(&self.chat, &by), self.opening.homes(), self.turn(&by));
         let merges = self.merges(&by);
         let Self { proxy, call, caller, chat, mut bill, told, .. } = self;
         let told = told.answered(proxy, call, &by, &headers).left_out(&chat, &by);
@@ -90,7 +91,8 @@ impl Delivery<'_> {
 
     fn stream(mut self, answer: Stream) -> Response<Body> {
         let by = answer.deployment();
-        let (name, homes, turn) = (self.name(by), self.opening.homes(), self.turn(by));
+        let (name, homes, turn) =
+            (self.name.told(&self.chat, by), self.opening.homes(), self.turn(by));
         let merges = self.merges(by);
         let Self { proxy, call, caller, chat, mut bill, told, .. } = self;
         let told = told.answered(proxy, call, by, answer.headers());
@@ -110,10 +112,6 @@ impl Delivery<'_> {
         let provider = answer.headers.clone();
         let body = stream::bytes(answer, bill, call.endpoint);
         headers::passing(told, &provider, body)
-    }
-
-    fn name(&self, by: &Deployment) -> String {
-        if self.keeps_name { self.chat.model().to_owned() } else { by.target.model.to_string() }
     }
 
     /// Whether thoughts are put into what is said, as the client wishes or the deployment has it.

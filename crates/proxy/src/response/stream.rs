@@ -308,10 +308,12 @@ impl Events {
         if bill.is_for_background() {
             follow(bill, self.stream.deployment(), &chunk, &mut self.watched);
         }
-        let frame = chunk.write(&self.outgoing.model, self.outgoing.chat.wants_usage())?;
+        let counted = bill.is_counted();
+        let tells = self.outgoing.chat.wants_usage() && (counted || !self.tells_later(&chunk));
+        let frame = chunk.write(&self.outgoing.model, tells)?;
         let frame = if !chunk.has_choices() && chunk.usage().is_some() {
             self.outgoing.chat.endpoint().with_empty_choice(frame)
-        } else if chunk.ended() > 0 && chunk.usage().is_none() {
+        } else if chunk.ended() > 0 && !counted {
             self.tell(frame)
         } else {
             frame
@@ -320,6 +322,14 @@ impl Events {
             Some(seal) if chunk.id().is_some() => seal.event(&frame),
             Some(_) | None => frame,
         })
+    }
+
+    /// Whether a count that is none, in an OpenAI chat's stream, gives way to the frame that tells what
+    /// is charged.
+    fn tells_later(&self, chunk: &Chunk) -> bool {
+        let endpoint = self.outgoing.chat.endpoint();
+        let has_frame = endpoint.dialect() == Dialect::OpenAi && endpoint.is_chat();
+        chunk.tells_usage() && has_frame
     }
 
     /// The frames of a delta; some, such as a count of tokens, make none of their own.
