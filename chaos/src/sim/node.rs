@@ -383,15 +383,16 @@ impl Node {
             todo.ended(chat.call, Outcome::Unreached);
             return;
         };
-        let caller = match life.state.authenticate(chat.key, now.unix) {
+        let caller = match life.state.authenticate(chat.key, &[], now.unix) {
             Ok(caller) => caller,
             Err(refusal) => {
                 let refusal = match refusal {
                     dunlin_state::Refusal::Unknown => Refusal::Unknown,
                     dunlin_state::Refusal::Blocked => Refusal::Blocked,
-                    dunlin_state::Refusal::HolderBlocked { .. }
+                    dunlin_state::Refusal::RouteNotAllowed { .. }
+                    | dunlin_state::Refusal::HolderBlocked { .. }
                     | dunlin_state::Refusal::Expired { .. } => {
-                        panic!("keys here have no end, nor owner")
+                        panic!("keys here have no end, no owner and no list of routes")
                     }
                 };
                 todo.ended(chat.call, Outcome::Refused(refusal));

@@ -79,7 +79,7 @@ use Standing::{Guards, GuardsUnless, Kept};
 
 const AGENTS: &str = "agents are not served";
 const DENIED: &str = "list what may be called in allowed_routes instead";
-const GROUPS: &str = "list the names of access groups in models instead";
+const GROUPS: &str = "the objects of /v1/access_group are not kept; list the names of access groups in models instead";
 const GUARDRAILS: &str = "guardrails, policies and kept prompts are not carried out";
 const MCP: &str = "MCP servers are not served, so there is nothing to limit";
 const MEMBERS: &str =
@@ -92,7 +92,8 @@ const OBJECTS: &str = "MCP servers, vector stores and agents are not served";
 const PASSWORDS: &str = "there are no pages to sign in to";
 const PERMISSIONS: &str = "only permissions that allow something are known, not those that forbid";
 const PROJECTS: &str = "there are no projects; use teams";
-const ROTATION: &str = "keys are not rotated by themselves; call /key/{key}/regenerate";
+const ROTATION: &str = "no secret manager is written to, so the holder of a key that is rotated by \
+     itself would be locked out; call /key/{key}/regenerate, with a grace_period";
 const STORES: &str = "vector stores are not served";
 
 /// Everything in LiteLLM's objects that is not in force here, by name.

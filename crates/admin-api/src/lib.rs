@@ -9,6 +9,7 @@ mod cluster;
 mod fields;
 mod import;
 mod key;
+mod user;
 
 pub use audit::{AuditEntry, AuditPage, AuditProof};
 pub use cluster::{
@@ -18,3 +19,4 @@ pub use cluster::{
 pub use fields::{Field, Of, REGIONS, Shape, THROUGHPUTS, idle_fields, why_refused};
 pub use import::{Former, Import, ImportKind, ImportRow, Imported, ImportedRow, MAX_IMPORT_ROWS};
 pub use key::{DeletedKeys, KeyInfo, KeyList, KeyRow, ListedKey, RawJson, Row};
+pub use user::is_address;

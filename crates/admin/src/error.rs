@@ -209,6 +209,7 @@ impl Error {
                 | Rejected::ChangedInBetween { .. }
                 | Rejected::ResourceChanged { .. } => of(409, "conflict", None),
                 Rejected::DuplicateEmail { .. }
+                | Rejected::DuplicateSsoId { .. }
                 | Rejected::MemberExists { .. }
                 | Rejected::InUse { .. }
                 | Rejected::Overpromised { .. }

@@ -99,8 +99,12 @@ impl Admission {
     }
 }
 
-pub(crate) async fn find(shared: &Shared, token: KeyDigest) -> Result<Caller, Refusal> {
-    let look = || shared.consensus.state().authenticate(token, shared.clock.unix());
+pub(crate) async fn find(
+    shared: &Shared,
+    token: KeyDigest,
+    asked: &[&str],
+) -> Result<Caller, Refusal> {
+    let look = || shared.consensus.state().authenticate(token, asked, shared.clock.unix());
     match look() {
         Err(dunlin_state::Refusal::Unknown) => {}
         found => return Ok(found?),

@@ -254,13 +254,13 @@ impl Admission {
         (Self(Arc::new(shared)), older)
     }
 
-    /// Who has the key with this hash. A key that the local state does not know is looked for once
-    /// more after a read index from the leader.
+    /// Who has the key with this hash, and asks at these paths. A key that the local state does not
+    /// know is looked for once more after a read index from the leader.
     ///
     /// # Errors
     /// [`Refusal`].
-    pub async fn caller(&self, token: KeyDigest) -> Result<Caller, Refusal> {
-        self.counted(caller::find(&self.0, token).await)
+    pub async fn caller(&self, token: KeyDigest, asked: &[&str]) -> Result<Caller, Refusal> {
+        self.counted(caller::find(&self.0, token, asked).await)
     }
 
     /// Goes by these rules from here on.

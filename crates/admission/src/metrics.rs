@@ -111,7 +111,7 @@ pub static METRICS: &[&Desc] = &[
     &LOST,
 ];
 
-const REASONS: [&str; 9] = [
+const REASONS: [&str; 10] = [
     "unknown_key",
     "blocked",
     "holder_blocked",
@@ -121,6 +121,7 @@ const REASONS: [&str; 9] = [
     "node_full",
     "cannot_know",
     "overloaded",
+    "route_not_allowed",
 ];
 
 /// How many were refused, by reason.
@@ -139,6 +140,7 @@ impl Refused {
             Refusal::NodeFull { .. } => 6,
             Refusal::CannotKnow { .. } => 7,
             Refusal::Overloaded { .. } => 8,
+            Refusal::RouteNotAllowed { .. } => 9,
         };
         self.0[which].fetch_add(1, Ordering::Relaxed);
     }

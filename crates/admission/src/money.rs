@@ -188,7 +188,7 @@ impl Money {
     fn renew(&self, about: &About, cost: Bounds, demands: &mut Vec<Demand>) -> Result<(), Refusal> {
         let (state, rules) = (self.0.consensus.state(), self.0.rules.load());
         if let Some(token) = about.token {
-            state.authenticate(token, self.today(&state))?;
+            state.authenticate(token, &[], self.today(&state))?;
         }
         if demands.iter().any(|demand| is_rolling(&demand.pot)) {
             // The state says when such a period began.

@@ -17,6 +17,12 @@ pub enum Refusal {
     /// An administrator blocked the key.
     #[error("the key is blocked")]
     Blocked,
+    /// The key's `allowed_routes` do not hold the path.
+    #[error("the key may not call this path")]
+    RouteNotAllowed {
+        /// What it may call.
+        allowed: Vec<String>,
+    },
     /// An administrator blocked whose it is.
     #[error("the {} `{name}` of the key is blocked", kind.name())]
     HolderBlocked {
@@ -214,6 +220,7 @@ impl From<Refusal> for NotEntered {
             Refusal::OverBudget(over) => Self::Spent(over),
             refusal @ (Refusal::UnknownKey
             | Refusal::Blocked
+            | Refusal::RouteNotAllowed { .. }
             | Refusal::HolderBlocked { .. }
             | Refusal::Expired { .. }
             | Refusal::RateLimited(_)
@@ -268,6 +275,7 @@ impl From<dunlin_state::Refusal> for Refusal {
         match refusal {
             dunlin_state::Refusal::Unknown => Self::UnknownKey,
             dunlin_state::Refusal::Blocked => Self::Blocked,
+            dunlin_state::Refusal::RouteNotAllowed { allowed } => Self::RouteNotAllowed { allowed },
             dunlin_state::Refusal::HolderBlocked { kind, name } => {
                 Self::HolderBlocked { kind, name }
             }

@@ -90,11 +90,11 @@ async fn a_limit_of_zero_admits_nothing() {
 async fn unknown_blocked_and_expired_keys_are_told_apart() {
     let node = single().await;
     let unknown = KeyDigest::of("sk-nobody");
-    assert_eq!(node.admission.caller(unknown).await.err(), Some(Refusal::UnknownKey));
+    assert_eq!(node.admission.caller(unknown, &[]).await.err(), Some(Refusal::UnknownKey));
     let key = node.key("blocked", None, None, None).await;
-    assert!(node.admission.caller(key).await.is_ok());
+    assert!(node.admission.caller(key, &[]).await.is_ok());
     node.block(key).await;
-    assert_eq!(node.admission.caller(key).await.err(), Some(Refusal::Blocked));
+    assert_eq!(node.admission.caller(key, &[]).await.err(), Some(Refusal::Blocked));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,7 +172,7 @@ async fn who_cannot_ask_the_cluster_says_so_and_soon() {
     for dead in nodes {
         dead.die(()).await;
     }
-    let ask = || node.admission.caller(KeyDigest::of("sk-nobody"));
+    let ask = || node.admission.caller(KeyDigest::of("sk-nobody"), &[]);
     let begun = node.clock.mono();
     let answers = tokio::join!(ask(), ask(), ask(), ask());
     for answer in [answers.0, answers.1, answers.2, answers.3] {

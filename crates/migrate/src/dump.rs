@@ -52,7 +52,7 @@ pub enum Unreadable {
 }
 
 /// One row of a table that matters. A column that is null or not there has no cell.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Row {
     /// Which file, by its place in [`Dump::files`].
     pub(crate) file: usize,
@@ -65,6 +65,16 @@ impl Row {
     pub(crate) fn get(&self, column: &str) -> Option<&str> {
         let (_, text) = self.cells.iter().find(|(name, _)| *name == column)?;
         Some(text)
+    }
+
+    /// Whether both say the same.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let sorted = |row: &Self| {
+            let mut cells = row.cells.clone();
+            cells.sort_unstable();
+            cells
+        };
+        sorted(self) == sorted(other)
     }
 }
 

@@ -2,6 +2,7 @@
 //! what has no place here.
 
 mod config;
+mod doubles;
 mod draft;
 mod groups;
 mod keys;
@@ -169,6 +170,7 @@ pub fn plan(dump: &Dump, options: &Options) -> Plan {
     items.extend(models::credentials(&world));
     items.extend(models::models(&world));
     items.extend(config::settings(&world));
+    items.extend(world.doubles.iter().map(|double| double.item(&world)));
     for (name, content) in &dump.tables {
         let Some(table) = tables::find(name) else { continue };
         items.extend(faults(&world, table.name, content));

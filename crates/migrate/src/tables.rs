@@ -14,6 +14,8 @@ pub(crate) enum Use {
 /// One table.
 pub(crate) struct Table {
     pub(crate) name: &'static str,
+    /// The columns that tell its rows apart, if it is read.
+    pub(crate) id: &'static [&'static str],
     /// All its columns, of all versions, if it is read.
     pub(crate) columns: &'static str,
     pub(crate) r#use: Use,
@@ -34,6 +36,7 @@ const UI: &str = "settings of LiteLLM's own pages";
 static TABLES: &[Table] = &[
     read(
         "LiteLLM_AccessGroupTable",
+        &["access_group_id"],
         "access_agent_ids access_group_id access_group_name access_mcp_server_ids \
          access_model_names assigned_key_ids assigned_team_ids created_at created_by description \
          updated_at updated_by",
@@ -44,19 +47,21 @@ static TABLES: &[Table] = &[
     needless("LiteLLM_AuditLog", HISTORY),
     read(
         "LiteLLM_BudgetTable",
+        &["budget_id"],
         "allowed_models budget_duration budget_id budget_reset_at created_at created_by max_budget \
          max_parallel_requests model_max_budget rpm_limit soft_budget tpm_limit updated_at \
          updated_by",
     ),
     unsupported("LiteLLM_CacheConfig", "answers are not cached by this version"),
     unsupported("LiteLLM_ClaudeCodePluginTable", "plugins are not served by this version"),
-    read("LiteLLM_Config", "param_name param_value"),
+    read("LiteLLM_Config", &["param_name"], "param_name param_value"),
     unsupported(
         "LiteLLM_ConfigOverrides",
         "settings are not read from a database: write them into the config file",
     ),
     read(
         "LiteLLM_CredentialsTable",
+        &["credential_name"],
         "created_at created_by credential_id credential_info credential_name credential_values \
          updated_at updated_by",
     ),
@@ -71,9 +76,14 @@ static TABLES: &[Table] = &[
     needless("LiteLLM_DailyUserSpend", USAGE),
     needless("LiteLLM_DeletedTeamTable", HISTORY),
     needless("LiteLLM_DeletedVerificationToken", "keys that were deleted work nowhere"),
-    read("LiteLLM_DeprecatedVerificationToken", "active_token_id created_at id revoke_at token"),
+    read(
+        "LiteLLM_DeprecatedVerificationToken",
+        &["token"],
+        "active_token_id created_at id revoke_at token",
+    ),
     read(
         "LiteLLM_EndUserTable",
+        &["user_id"],
         "alias allowed_model_region blocked budget_id default_model object_permission_id spend \
          user_id",
     ),
@@ -94,18 +104,21 @@ static TABLES: &[Table] = &[
     unsupported("LiteLLM_ManagedVectorStoreTable", STORES),
     unsupported("LiteLLM_ManagedVectorStoresTable", STORES),
     unsupported("LiteLLM_MemoryTable", "memories are not kept by this version"),
-    read("LiteLLM_ModelTable", "aliases created_at created_by id updated_at updated_by"),
+    read("LiteLLM_ModelTable", &["id"], "aliases created_at created_by id updated_at updated_by"),
     read(
         "LiteLLM_ObjectPermissionTable",
+        &["object_permission_id"],
         "agent_access_groups agents blocked_tools mcp_access_groups mcp_servers \
          mcp_tool_permissions mcp_toolsets models object_permission_id search_tools vector_stores",
     ),
     read(
         "LiteLLM_OrganizationMembership",
+        &["organization_id", "user_id"],
         "budget_id created_at organization_id spend updated_at user_id user_role",
     ),
     read(
         "LiteLLM_OrganizationTable",
+        &["organization_id"],
         "budget_id created_at created_by metadata model_spend models object_permission_id \
          organization_alias organization_id spend updated_at updated_by",
     ),
@@ -118,6 +131,7 @@ static TABLES: &[Table] = &[
     unsupported("LiteLLM_PromptTable", "prompts are not kept by this version"),
     read(
         "LiteLLM_ProxyModelTable",
+        &["model_id"],
         "blocked created_at created_by litellm_params model_id model_info model_name updated_at \
          updated_by",
     ),
@@ -135,11 +149,17 @@ static TABLES: &[Table] = &[
     ),
     read(
         "LiteLLM_TagTable",
+        &["tag_name"],
         "budget_id created_at created_by description model_info models spend tag_name updated_at",
     ),
-    read("LiteLLM_TeamMembership", "budget_id spend team_id total_spend user_id"),
+    read(
+        "LiteLLM_TeamMembership",
+        &["team_id", "user_id"],
+        "budget_id spend team_id total_spend user_id",
+    ),
     read(
         "LiteLLM_TeamTable",
+        &["team_id"],
         "access_group_ids admins allow_team_guardrail_config blocked budget_duration budget_limits \
          budget_reset_at created_at default_team_member_models max_budget max_parallel_requests \
          members members_with_roles metadata model_id model_max_budget model_spend models \
@@ -151,6 +171,7 @@ static TABLES: &[Table] = &[
     needless("LiteLLM_UserNotifications", UI),
     read(
         "LiteLLM_UserTable",
+        &["user_id"],
         "allowed_cache_controls budget_duration budget_reset_at created_at max_budget \
          max_parallel_requests metadata model_max_budget model_spend models object_permission_id \
          organization_id password policies rpm_limit spend sso_user_id team_id teams tpm_limit \
@@ -158,6 +179,7 @@ static TABLES: &[Table] = &[
     ),
     read(
         "LiteLLM_VerificationToken",
+        &["token"],
         "access_group_ids agent_id aliases allowed_cache_controls allowed_routes auto_rotate \
          blocked budget_duration budget_id budget_limits budget_reset_at config created_at \
          created_by expires key_alias key_name key_rotation_at last_active last_rotation_at \
@@ -172,16 +194,16 @@ static TABLES: &[Table] = &[
     needless("_prisma_migrations", "there is no database to migrate"),
 ];
 
-const fn read(name: &'static str, columns: &'static str) -> Table {
-    Table { name, columns, r#use: Use::Read }
+const fn read(name: &'static str, id: &'static [&'static str], columns: &'static str) -> Table {
+    Table { name, id, columns, r#use: Use::Read }
 }
 
 const fn needless(name: &'static str, why: &'static str) -> Table {
-    Table { name, columns: "", r#use: Use::Needless(why) }
+    Table { name, id: &[], columns: "", r#use: Use::Needless(why) }
 }
 
 const fn unsupported(name: &'static str, why: &'static str) -> Table {
-    Table { name, columns: "", r#use: Use::Unsupported(why) }
+    Table { name, id: &[], columns: "", r#use: Use::Unsupported(why) }
 }
 
 /// What is known of a table.
@@ -199,6 +221,8 @@ mod tests {
         for table in TABLES {
             let columns: Vec<_> = table.columns.split_whitespace().collect();
             assert!(columns.windows(2).all(|pair| pair[0] < pair[1]), "{}", table.name);
+            assert!(table.id.iter().all(|id| columns.contains(id)), "{}", table.name);
+            assert_eq!(table.id.is_empty(), columns.is_empty(), "{}", table.name);
         }
     }
 }

@@ -86,15 +86,22 @@ pub fn candidates<'c>(
     model: &'c str,
     wishes: &'c Extras,
 ) -> Result<Candidates<'c>, NoRoute> {
-    let first = find(catalog, access, model)?;
+    let first = find(catalog, access, model);
     // What the config names needs no right of the key's; what the client names does.
     let Extras { fallbacks, context_window_fallbacks, content_policy_fallbacks, .. } = wishes;
     let named = [fallbacks, context_window_fallbacks, content_policy_fallbacks];
-    for fallback in named.into_iter().flatten().flat_map(|map| map.values().flatten()) {
-        if let Err(refused @ NoRoute::NotAllowed { .. }) = find(catalog, access, &fallback.model) {
-            return Err(refused);
-        }
+    let named = named.into_iter().flatten().flat_map(|map| map.values().flatten());
+    let of_named = named.filter_map(|next| find(catalog, access, &next.model).err());
+    // The key's own list refuses any of them before whoever bounds it refuses one.
+    let refused = first.as_ref().err().cloned().into_iter().chain(of_named);
+    let refused = refused.filter_map(|why| match why {
+        NoRoute::NotAllowed { by, .. } => Some((by, why)),
+        NoRoute::Unknown { .. } | NoRoute::OutOfRegion { .. } => None,
+    });
+    if let Some((_, refused)) = refused.min_by_key(|(by, _)| *by) {
+        return Err(refused);
     }
+    let first = first?;
     let mut found = Candidates {
         catalog,
         access,

@@ -32,6 +32,12 @@ pub enum Refusal {
     /// An administrator blocked it.
     #[error("the key is blocked")]
     Blocked,
+    /// Its `allowed_routes` hold none of the paths at which it asks.
+    #[error("the key may not call this path")]
+    RouteNotAllowed {
+        /// What it may call.
+        allowed: Vec<String>,
+    },
     /// An administrator blocked whose it is.
     #[error("the {} `{name}` of the key is blocked", kind.name())]
     HolderBlocked {
@@ -54,12 +60,6 @@ impl Caller {
         let limits = &self.key.terms.tag_rpm;
         let limited = tags.iter().filter_map(|tag| Some((tag.clone(), *limits.get(tag)?)));
         self.limited_tags = if limits.is_empty() { Vec::new() } else { limited.collect() };
-    }
-
-    /// Whether it may call a path, whatever that path asks of it.
-    #[must_use]
-    pub fn may_call(&self, path: &str) -> bool {
-        routes::covers(&self.key.routes, path)
     }
 
     /// Which models it may call. Tags bound nothing, nor do memberships of organizations; an end user
@@ -109,17 +109,26 @@ impl Caller {
 }
 
 impl State {
-    /// Whether the key with that hash may be used at `now`.
+    /// Whether the key with that hash may be used at `now` for one of the paths `asked`; for none, it
+    /// is used for nothing new. Of several faults the first in this order is told.
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn authenticate(&self, token: KeyDigest, now: UnixMillis) -> Result<Caller, Refusal> {
+    pub fn authenticate(
+        &self,
+        token: KeyDigest,
+        asked: &[&str],
+        now: UnixMillis,
+    ) -> Result<Caller, Refusal> {
         let key = self.key_or_former(&token, now).ok_or(Refusal::Unknown)?;
         if key.terms.blocked == Some(true) {
             return Err(Refusal::Blocked);
         }
         if let Some(at) = key.expires.filter(|at| *at <= now) {
             return Err(Refusal::Expired { at });
+        }
+        if !asked.is_empty() && !asked.iter().any(|path| routes::covers(&key.routes, path)) {
+            return Err(Refusal::RouteNotAllowed { allowed: key.routes.clone() });
         }
         let payers = self.payers(key);
         for payer in &payers {

@@ -15,8 +15,8 @@ mod caller;
 mod claims;
 mod command;
 mod days;
-mod end_user;
 mod format;
+mod kept;
 pub mod met;
 mod payer;
 mod results;
@@ -25,6 +25,7 @@ mod settled;
 mod sight;
 mod snapshot;
 mod state;
+mod unique;
 
 pub use apply::RECOVERED_BY;
 pub use audit::{

@@ -191,8 +191,7 @@ impl State {
             ..Self::default()
         };
         for entity in document.entities {
-            let email = entity.email.as_ref().map(|email| email.to_lowercase());
-            state.emails.extend(email.map(|email| (email, entity.name.clone())));
+            state.unique.add(&entity);
             state.met.extend(entity.met.map(|seen| (seen, entity.name.clone())));
             state.entities.entry(entity.kind).or_default().insert(entity.name.clone(), entity);
         }

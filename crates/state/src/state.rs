@@ -20,6 +20,7 @@ use crate::payer::PROXY;
 use crate::results::Results;
 use crate::settled::Settled;
 use crate::snapshot::{ClusterNode, ConfigRevision, FormerCluster, RemovedNode, Spent};
+use crate::unique::Unique;
 
 /// Who belongs to a group, by `user_id`.
 pub(crate) type Members = OrdMap<String, Arc<Member>>;
@@ -49,7 +50,7 @@ pub struct State {
     /// Former hashes of regenerated keys that still work: the present one, and until when.
     pub(crate) former: OrdMap<KeyDigest, (KeyDigest, UnixMillis)>,
     pub(crate) entities: OrdMap<Kind, OrdMap<String, Arc<Entity>>>,
-    pub(crate) emails: OrdMap<String, String>,
+    pub(crate) unique: Unique,
     /// End users that nobody made, by when they were last seen.
     pub(crate) met: OrdSet<(UnixMillis, String)>,
     /// By what they belong to: its kind, its name, the user.
@@ -152,7 +153,7 @@ impl State {
     /// The user with that address.
     #[must_use]
     pub fn user_by_email(&self, email: &str) -> Option<&Arc<Entity>> {
-        self.entity(Kind::User, self.emails.get(&email.to_lowercase())?)
+        self.entity(Kind::User, self.unique.by_email(email)?)
     }
 
     /// A user's membership.

@@ -28,6 +28,7 @@ mod discovery;
 mod drain;
 mod failover;
 mod fallbacks;
+mod faults;
 mod figures;
 mod first_frames;
 mod forms;

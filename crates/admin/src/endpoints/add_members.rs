@@ -18,6 +18,7 @@ use crate::rows::row::{View, put};
 use crate::terms::edit::{Decided, with_organization};
 use crate::terms::entity_fields::{self, Named, id_name};
 use crate::terms::members::{Joining, check_leads, check_role, finish, read_terms};
+use crate::terms::model_names::{Whose, in_list};
 
 /// So many join at a time.
 const MAX_MEMBERS: usize = 500;
@@ -32,9 +33,12 @@ pub(super) fn add(routes: Routes) -> Routes {
 
 async fn handle(admin: Admin, asked: Request, kind: Kind) -> Result<Response, Error> {
     let (name, named, terms) = parse(asked.body()?, kind, "member")?;
+    let listed = in_list("allowed_models", &terms.models);
     let joined = join(&admin, &asked, (kind, &name), named, terms).await?;
     let (group, view, users) = joined;
-    Ok(ok(&answer(&view, &group, &users)))
+    let mut answer = answer(&view, &group, &users);
+    admin.put_warnings(&mut answer, &asked.caller, &listed, Whose::entity(&group));
+    Ok(ok(&answer))
 }
 
 /// What a request says: of which group, who, and on which terms.

@@ -14,6 +14,7 @@ use crate::routes::{Request, Routes, Who};
 use crate::rows::entities::{find, row};
 use crate::terms::entity_fields::{self, Named};
 use crate::terms::members::{check_leads, check_role, finish, read_terms};
+use crate::terms::model_names::{Whose, in_list};
 
 /// Each joins by a command of its own.
 const MAX_MEMBERS: usize = 500;
@@ -47,14 +48,22 @@ async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let done = results.iter().filter(|result| result["success"] == true).count();
     let view = admin.view(admin.0.consensus.state());
     let updated = view.state.entity(Kind::Team, &team).map(|team| row(&view, team));
-    Ok(ok(&json!({
+    let listed = in_list("allowed_models", &terms.models);
+    let group = view.state.entity(Kind::Team, &team);
+    let whose = group.map(|group| Whose::entity(group)).unwrap_or_default();
+    let warnings = admin.warnings(&asked.caller, &listed, whose);
+    let mut answer = json!({
         "team_id": team,
         "results": results,
         "total_requested": members.len(),
         "successful_additions": done,
         "failed_additions": members.len() - done,
         "updated_team": updated,
-    })))
+    });
+    if !warnings.is_empty() {
+        answer["warnings"] = warnings.into();
+    }
+    Ok(ok(&answer))
 }
 
 struct Wanted {

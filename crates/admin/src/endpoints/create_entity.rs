@@ -18,7 +18,7 @@ use crate::terms::defaults::Defaulted;
 use crate::terms::edit::Decided;
 use crate::terms::entity_fields::{self, EntityFields, Named};
 use crate::terms::members::{Joining, check_role};
-use crate::terms::model_names::{Whose, set_by};
+use crate::terms::model_names::{Whose, in_changes};
 
 /// Where each kind is made, and who may.
 const PATHS: &[(&str, Kind, Who)] = &[
@@ -67,7 +67,7 @@ async fn handle(admin: Admin, asked: Request, kind: Kind) -> Result<Response, Er
         | Kind::Organization
         | Kind::Budget
         | Kind::AccessGroup => {
-            let (mut row, sent) = (row(&view, &entity), set_by(&sent.fields.changes.terms));
+            let (mut row, sent) = (row(&view, &entity), in_changes(&sent.fields.changes));
             admin.put_warnings(&mut row, &asked.caller, &sent, Whose::entity(&entity));
             ok(&row)
         }

@@ -12,7 +12,7 @@ use crate::rights::key_rules::Named;
 use crate::routes::{Request, Routes, Who};
 use crate::rows::row::{View, put};
 use crate::terms::edit::{Decided, owners};
-use crate::terms::model_names::Whose;
+use crate::terms::model_names::{Whose, in_terms};
 use crate::terms::new_key::NewKey;
 
 const PATH: &str = "/key/generate";
@@ -53,7 +53,9 @@ pub(super) async fn make(
     info!(key.id = %key.token, key.alias = key.alias, "key {} was created", key.name);
     let mut row = answer(&view, &key, &new);
     let whose = Whose::key(&view.state, &key);
-    admin.put_warnings(&mut row, &asked.caller, &new.key.terms, whose);
+    let mut sent = in_terms(&new.key.terms);
+    sent.extend(new.key.aliases.values().map(|name| ("aliases", name.clone())));
+    admin.put_warnings(&mut row, &asked.caller, &sent, whose);
     Ok(ok(&row))
 }
 

@@ -16,7 +16,7 @@ use crate::rows::row::{View, put};
 use crate::terms::defaults::Defaulted;
 use crate::terms::entity_fields::{self, EntityFields};
 use crate::terms::members::{check_role, joined_teams, joins};
-use crate::terms::model_names::Whose;
+use crate::terms::model_names::{Whose, in_terms};
 use crate::terms::new_key::NewKey;
 
 /// What is said of the first key, beside the user's own terms, which bound it.
@@ -51,7 +51,7 @@ async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let user = entity_of(reply);
     info!(user.id = user.name, "user {} was created", user.name);
     let mut row = answer(&view, &user, key.as_ref());
-    admin.put_warnings(&mut row, &asked.caller, &user.terms, Whose::entity(&user));
+    admin.put_warnings(&mut row, &asked.caller, &in_terms(&user.terms), Whose::entity(&user));
     Ok(ok(&row))
 }
 

@@ -123,9 +123,9 @@ async fn enter(admin: &Admin, asked: extract::Request) -> Result<Actor, Response
     if opens(door, headers) {
         return admin.nobody(PATH, &asked).map_err(IntoResponse::into_response);
     }
-    let caller = admin.identify(headers).await;
+    let caller = admin.identify(headers, &[PATH]).await;
     let actor = caller.and_then(|caller| {
-        admitted(&caller, WHO, PATH, PATH)?;
+        admitted(&caller, WHO, PATH)?;
         admin.actor(&caller, PATH, &asked)
     });
     let refusal = match actor {

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::request::body::Fault;
 use crate::rights::forbidden;
 use crate::routes::{Request, Routes, Who};
+use crate::terms::model_names;
 
 pub(super) fn add(routes: Routes) -> Routes {
     routes.post("/dunlin/import", Who::Admins, handle)
@@ -34,12 +35,19 @@ async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let view = admin.view(read.state);
     let mut steps: Vec<Step> = rows
         .iter()
-        .map(|row| match Candidate::read(row, &view, &published.settings) {
-            Ok(candidate) => candidate.step(&view.state, overwrite),
-            Err(error) => {
+        .map(|row| {
+            let candidate = Candidate::read(row, &view, &published.settings)?;
+            let step = candidate.step(&view.state, overwrite);
+            let mut commands = step.commands.iter();
+            commands
+                .try_for_each(|one| model_names::check(&published.catalog, &view.state, one))?;
+            Ok(step)
+        })
+        .map(|step: Result<Step, Error>| {
+            step.unwrap_or_else(|error| {
                 let outcome = ImportedRow::Refused(error.told());
                 Step { outcome, commands: Vec::new() }
-            }
+            })
         })
         .collect();
     if !dry_run {
@@ -73,15 +81,18 @@ async fn carry_out(admin: &Admin, asked: &Request, steps: &mut [Step]) -> Result
     }
     match admin.carry_out(asked, Command::All { commands }).await {
         Ok(_) => return Ok(()),
-        Err(Error::Propose(ProposeError::Rejected(_) | ProposeError::TooLarge { .. })) => {}
+        Err(
+            Error::Propose(ProposeError::Rejected(_) | ProposeError::TooLarge { .. })
+            | Error::BadField { .. },
+        ) => {}
         Err(error) => return Err(error),
     }
     for step in steps.iter_mut().filter(|step| !step.commands.is_empty()) {
         let commands = step.commands.clone();
         match admin.carry_out(asked, Command::All { commands }).await {
             Ok(_) => {}
-            Err(Error::Propose(error @ ProposeError::Rejected(_))) => {
-                step.outcome = ImportedRow::Refused(Error::Propose(error).told());
+            Err(error @ (Error::Propose(ProposeError::Rejected(_)) | Error::BadField { .. })) => {
+                step.outcome = ImportedRow::Refused(error.told())
             }
             Err(error) => return Err(error),
         }

@@ -78,10 +78,7 @@ async fn enter(admin: &Admin, headers: &HeaderMap) -> Result<(), Error> {
     if admin.settings()?.settings.open_metrics {
         return Ok(());
     }
-    let caller = admin.identify(headers).await?;
-    // A key may have been given either path.
-    let slashed = caller.bearer().is_some_and(|bearer| bearer.caller.may_call(PAGE));
-    admitted(&caller, WHO, PATH, if slashed { PAGE } else { PATH })
+    admitted(&admin.identify(headers, &[PATH, PAGE]).await?, WHO, PATH)
 }
 
 /// LiteLLM answers any key that is no good with a 401 and a text. Of what this node cannot know it

@@ -21,7 +21,7 @@ use crate::rows::row::View;
 use crate::terms::edit::{Decided, with_organization};
 use crate::terms::entity_fields::{self, EntityFields, id_name};
 use crate::terms::members::{joined_teams, joins};
-use crate::terms::model_names::{Whose, set_by};
+use crate::terms::model_names::{Whose, in_changes};
 use crate::terms::shared;
 
 /// Where each kind is changed, and who may.
@@ -77,7 +77,7 @@ pub(super) async fn carry_out(
     let entity = entity_of(reply);
     info!(entity.kind = kind.name(), entity.name = entity.name, "an entity was changed");
     let mut row = row(&view, &entity);
-    let sent = set_by(&fields.changes.terms);
+    let sent = in_changes(&fields.changes);
     admin.put_warnings(&mut row, &asked.caller, &sent, Whose::entity(&entity));
     Ok((entity, view, row))
 }

@@ -17,7 +17,7 @@ use crate::rights::forbidden;
 use crate::routes::{Request, Routes, Who};
 use crate::rows::row::{View, put};
 use crate::terms::edit::{Decided, judged_by};
-use crate::terms::model_names::{Whose, set_by};
+use crate::terms::model_names::{Whose, behind, in_terms, set_by};
 use crate::terms::new_key::{self, KeyFields};
 use crate::terms::shared;
 
@@ -111,7 +111,9 @@ pub(super) async fn carry_out(
     info!(key.id = %key.token, "key {} was changed", key.name);
     let mut row = view.key(&key);
     put(&mut row, "key", &update.named);
-    let sent = set_by(&update.fields.changes.terms);
+    let changes = &update.fields.changes;
+    let mut sent = in_terms(&set_by(&changes.terms));
+    sent.extend(behind("aliases", &changes.aliases));
     admin.put_warnings(&mut row, &asked.caller, &sent, Whose::key(&view.state, &key));
     Ok(row)
 }

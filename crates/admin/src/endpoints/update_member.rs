@@ -15,6 +15,7 @@ use crate::rows::entities::find;
 use crate::rows::row::put;
 use crate::terms::entity_fields::id_name;
 use crate::terms::members::{NAMED_BY, OfGroup, budget_name, check_role, finish, read_terms};
+use crate::terms::model_names::{Whose, in_list};
 use crate::terms::none_if_empty;
 
 pub(super) fn add(routes: Routes) -> Routes {
@@ -29,6 +30,7 @@ async fn handle(admin: Admin, asked: Request, kind: Kind) -> Result<Response, Er
     let (one, changes) = parse(asked.body()?, kind)?;
     let (_, user) = one.for_leader(&admin, &asked).await?;
     let name = one.group.clone();
+    let listed = in_list("allowed_models", &changes.terms.models);
     let command = Command::UpdateMember { kind, name, user, changes: Box::new(changes) };
     let (reply, view) = admin.carry_out(&asked, command).await?;
     let Reply::Members(members) = reply else { unreachable!("it answers with the membership") };
@@ -47,6 +49,7 @@ async fn handle(admin: Admin, asked: Request, kind: Kind) -> Result<Response, Er
     let more = member.terms.temporary;
     put(&mut row, "temp_budget_increase", &more.map(|more| more.more.as_usd()));
     put(&mut row, "temp_budget_expiry", &more.map(|more| iso(more.until)));
+    admin.put_warnings(&mut row, &asked.caller, &listed, Whose::entity(&group));
     Ok(ok(&row))
 }
 

@@ -125,8 +125,13 @@ enum Shown {
 }
 
 impl Admin {
-    /// Finds out who asks. A key that this node does not know may be known to the leader.
-    pub(crate) async fn identify(&self, headers: &HeaderMap) -> Result<Caller, Error> {
+    /// Finds out who asks, at the first of these paths; a key may have been given any of them. A key
+    /// that this node does not know may be known to the leader.
+    pub(crate) async fn identify(
+        &self,
+        headers: &HeaderMap,
+        paths: &[&str],
+    ) -> Result<Caller, Error> {
         let published = self.0.published.load_full().ok_or(Error::NotReady)?;
         let key = match shown(headers, &published.settings).map_err(Error::Credential)? {
             Shown::Master => return Ok(Caller::Master),
@@ -135,10 +140,14 @@ impl Admin {
         let token = virtual_key(&key).map_err(Error::Credential)?;
         let name = key_name(&key);
         let now = self.0.clock.unix();
-        match self.0.admission.caller(token).await {
+        match self.0.admission.caller(token, paths).await {
             Ok(caller) => {
                 let state = self.0.consensus.state();
                 Ok(Caller::Key(Box::new(Bearer::of(&state, caller, name))))
+            }
+            Err(Refusal::RouteNotAllowed { allowed }) => {
+                let path = paths.first().copied().unwrap_or_default().to_owned();
+                Err(Error::RouteNotAllowed { allowed, path })
             }
             Err(refusal) => Err(refused(refusal, name, token, now)),
         }
@@ -170,7 +179,10 @@ fn refused(refusal: Refusal, name: String, digest: KeyDigest, now: UnixMillis) -
             return Error::CannotKnow { reason };
         }
         // No limit and no budget is asked who somebody is.
-        Refusal::RateLimited(_) | Refusal::OverBudget(_) | Refusal::NodeFull { .. } => {
+        Refusal::RouteNotAllowed { .. }
+        | Refusal::RateLimited(_)
+        | Refusal::OverBudget(_)
+        | Refusal::NodeFull { .. } => {
             return Error::CannotKnow { reason: refusal.to_string() };
         }
     })

@@ -1,5 +1,6 @@
 //! What a request says about a team, a user, an end user, an organization, a budget or a tag.
 
+use dunlin_admin_api::is_address;
 use dunlin_ledger::expiry;
 use dunlin_llm::MAX_ID_BYTES;
 use dunlin_state::{Change, Entity, EntityChanges, Kind, Member, TermsChanges};
@@ -70,6 +71,14 @@ pub(crate) fn read(mut body: Body, kind: Kind, more: &[&str]) -> Result<EntityFi
         Kind::User => {
             changes.alias = body.take_name("user_alias");
             changes.email = body.take_name("user_email");
+            if let Change::Set(email) = &changes.email
+                && !is_address(email)
+            {
+                body.refuse(
+                    "user_email",
+                    format!("`{email}` is no address, such as ann@example.com"),
+                );
+            }
             changes.role = none_if_empty(body.take("user_role", role));
         }
         Kind::EndUser => changes.alias = body.take_name("alias"),
@@ -226,6 +235,9 @@ pub(crate) fn member(value: &Value) -> Result<Named, Wrong> {
     {
         return Err(senseless(reason));
     }
+    if let Some(email) = named.email.as_ref().filter(|email| !is_address(email)) {
+        return Err(senseless(format!("`{email}` is no address, such as ann@example.com")));
+    }
     if named.user.is_none() && named.email.is_none() {
         return Err(senseless("a member has a user_id or a user_email".to_owned()));
     }
@@ -307,6 +319,9 @@ mod tests {
             (Kind::Organization, r#"{"organization_alias": "a\nb"}"#, "organization_alias"),
             (Kind::EndUser, r#"{"alias": "a\u001bb"}"#, "alias"),
             (Kind::Team, r#"{"models": [""]}"#, "models"),
+            (Kind::User, r#"{"user_email": "ann"}"#, "user_email"),
+            (Kind::User, r#"{"user_email": "@example.com"}"#, "user_email"),
+            (Kind::User, r#"{"user_email": "ann smith@example.com"}"#, "user_email"),
             (
                 Kind::Team,
                 r#"{"team_member_permissions": ["/team/delete"]}"#,
@@ -361,9 +376,13 @@ mod tests {
         assert_eq!((named[0].role.as_str(), named.len()), ("user", 2));
         let inside = read(r#"{"user_id": "ann", "allowed_models": ["a"]}"#);
         assert!(inside.is_none(), "it would not be in force");
-        for wrong in
-            [r#"{"role": "user"}"#, r#"{"user_id": "a\u202eb"}"#, r#"["ann"]"#, r#"{"user_id": 5}"#]
-        {
+        for wrong in [
+            r#"{"role": "user"}"#,
+            r#"{"user_email": "ann"}"#,
+            r#"{"user_id": "a\u202eb"}"#,
+            r#"["ann"]"#,
+            r#"{"user_id": 5}"#,
+        ] {
             assert!(read(wrong).is_none(), "{wrong}");
         }
     }

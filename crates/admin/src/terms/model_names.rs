@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use dunlin_admin_api::Row;
 use dunlin_router::{Access, Catalog, group, listed};
 use dunlin_state::{
-    Command, Entity, EntityChanges, Key, KeyChanges, Kind, State, Terms, TermsChanges,
+    Change, Command, Entity, EntityChanges, Key, KeyChanges, Kind, State, Terms, TermsChanges,
 };
 
 use crate::Admin;
@@ -46,17 +46,74 @@ pub(crate) fn set_by(changes: &TermsChanges) -> Terms {
     Entity::default().changed(changes).terms
 }
 
+/// A name of a model that was sent, and in which field.
+pub(crate) type Named = (&'static str, String);
+
+/// The names in terms.
+pub(crate) fn in_terms(sent: &Terms) -> Vec<Named> {
+    let models = sent.models.iter().map(|name| ("models", name));
+    let named = models.chain(limited(sent)).map(|(field, name)| (field, name.clone()));
+    let text = |field| serde_json::from_str::<String>(sent.other.get(field)?).ok();
+    let default = text("default_model").filter(|name| !name.is_empty());
+    let instead = sent
+        .other
+        .get("budget_fallbacks")
+        .and_then(|kept| serde_json::from_str::<BTreeMap<String, Vec<String>>>(kept).ok());
+    let instead = instead.into_iter().flatten().flat_map(|(of, to)| [of].into_iter().chain(to));
+    named
+        .chain(default.map(|name| ("default_model", name)))
+        .chain(instead.map(|name| ("budget_fallbacks", name)))
+        .collect()
+}
+
+/// The names in what changes set on a team, a user, ...
+pub(crate) fn in_changes(changes: &EntityChanges) -> Vec<Named> {
+    let mut named = in_terms(&set_by(&changes.terms));
+    named.extend(behind("model_aliases", &changes.aliases));
+    named.extend(in_list("default_team_member_models", &changes.member.models));
+    named
+}
+
+/// The models behind aliases.
+pub(crate) fn behind(
+    field: &'static str,
+    aliases: &Change<BTreeMap<String, String>>,
+) -> Vec<Named> {
+    match aliases {
+        Change::Set(aliases) => aliases.values().map(|name| (field, name.clone())).collect(),
+        Change::Keep | Change::Clear => Vec::new(),
+    }
+}
+
+/// The models in a list.
+pub(crate) fn in_list(field: &'static str, list: &Change<Vec<String>>) -> Vec<Named> {
+    match list {
+        Change::Set(names) => names.iter().map(|name| (field, name.clone())).collect(),
+        Change::Keep | Change::Clear => Vec::new(),
+    }
+}
+
 impl Admin {
-    /// Puts into a row what is to be said of the names that were sent.
+    /// What is to be said of the names that were sent.
+    pub(crate) fn warnings(
+        &self,
+        caller: &Caller,
+        sent: &[Named],
+        whose: Whose<'_>,
+    ) -> Vec<String> {
+        let published = self.0.published.load_full();
+        published.map_or_else(Vec::new, |all| warnings(&all.catalog, caller, sent, whose))
+    }
+
+    /// Puts it into a row.
     pub(crate) fn put_warnings(
         &self,
         row: &mut Row,
         caller: &Caller,
-        sent: &Terms,
+        sent: &[Named],
         whose: Whose<'_>,
     ) {
-        let Some(published) = self.0.published.load_full() else { return };
-        let warnings = warnings(&published.catalog, caller, sent, whose);
+        let warnings = self.warnings(caller, sent, whose);
         if !warnings.is_empty() {
             put(row, "warnings", &warnings);
         }
@@ -72,7 +129,7 @@ pub(crate) fn check(catalog: &Catalog, state: &State, command: &Command) -> Resu
     if let Command::IfUnchanged { command, .. } = command {
         return check(catalog, state, command);
     }
-    if let Command::CreateKey { key } = command {
+    if let Command::CreateKey { key } | Command::PutKey { key, .. } = command {
         return all_bind(catalog, &key.terms, Whose::key(state, key));
     }
     if let Command::UpdateKey { token, changes } | Command::RegenerateKey { token, changes, .. } =
@@ -82,7 +139,7 @@ pub(crate) fn check(catalog: &Catalog, state: &State, command: &Command) -> Resu
         let key = Key::clone(key).changed(KeyChanges::clone(changes));
         return all_bind(catalog, &set_by(&changes.terms), Whose::key(state, &key));
     }
-    if let Command::CreateEntity { entity, .. } = command {
+    if let Command::CreateEntity { entity, .. } | Command::PutEntity { entity, .. } = command {
         return all_bind(catalog, &entity.terms, Whose::entity(entity));
     }
     if let Command::UpdateEntity { kind, name, changes } = command
@@ -122,12 +179,10 @@ fn limited(sent: &Terms) -> impl Iterator<Item = (&'static str, &String)> {
 }
 
 /// What is to be said of them, as far as the caller may know of models.
-fn warnings(catalog: &Catalog, caller: &Caller, sent: &Terms, whose: Whose<'_>) -> Vec<String> {
+fn warnings(catalog: &Catalog, caller: &Caller, sent: &[Named], whose: Whose<'_>) -> Vec<String> {
     let bearer = caller.bearer().filter(|_| !caller.sees_all());
     let access = bearer.map(|bearer| bearer.caller.access());
-    let models = sent.models.iter().map(|name| ("models", name));
-    let all = models.chain(limited(sent));
-    let unknown = all.filter(|(_, name)| !is_known(catalog, access, name, whose));
+    let unknown = sent.iter().filter(|(_, name)| !is_known(catalog, access, name, whose));
     unknown.map(|(field, name)| told(catalog, access, field, name)).collect()
 }
 
@@ -158,7 +213,7 @@ mod tests {
     use std::sync::Arc;
 
     use dunlin_router::{Alias, Group};
-    use dunlin_state::{Change, ModelBudget};
+    use dunlin_state::ModelBudget;
 
     use super::*;
 
@@ -178,7 +233,7 @@ mod tests {
     }
 
     fn names(sent: &TermsChanges, whose: Whose<'_>) -> Vec<String> {
-        warnings(&catalog(), &Caller::Master, &set_by(sent), whose)
+        warnings(&catalog(), &Caller::Master, &in_terms(&set_by(sent)), whose)
     }
 
     #[test]
@@ -234,5 +289,41 @@ mod tests {
         let whose = Whose { aliases: [Some(&aliases), None], team: Some("t") };
         assert_eq!(names(&sent, whose), Vec::<String>::new());
         assert_eq!(names(&sent, Whose::default()).len(), 2, "another's names");
+    }
+
+    #[test]
+    fn names_are_told_wherever_they_are_sent() {
+        let other = [
+            ("default_model".to_owned(), Change::Set(r#""gpt-4p""#.to_owned())),
+            ("budget_fallbacks".to_owned(), Change::Set(r#"{"gpt-4o": ["fsat"]}"#.to_owned())),
+        ];
+        let terms = TermsChanges { other: other.into(), ..TermsChanges::default() };
+        let models = Change::Set(vec!["gpt-4o".to_owned(), "elsewhere".to_owned()]);
+        let member = TermsChanges { models, ..TermsChanges::default() };
+        let aliases = Change::Set([("mine".to_owned(), "gpt4o".to_owned())].into());
+        let changes = EntityChanges { terms, member, aliases, ..EntityChanges::default() };
+        let told = warnings(&catalog(), &Caller::Master, &in_changes(&changes), Whose::default());
+        let expected = [
+            "default_model: there is no model `gpt-4p`; did you mean `gpt-4o`?",
+            "budget_fallbacks: there is no model `fsat`; did you mean `fast`?",
+            "model_aliases: there is no model `gpt4o`; did you mean `gpt-4o`?",
+            "default_team_member_models: there is no model `elsewhere`",
+        ];
+        assert_eq!(told, expected);
+        let cleared = EntityChanges { aliases: Change::Clear, ..EntityChanges::default() };
+        assert!(in_changes(&cleared).is_empty());
+    }
+
+    #[test]
+    fn rows_from_elsewhere_are_held_to_names_that_bind() {
+        let terms = || Terms { model_rpm: [("fast".to_owned(), 5)].into(), ..Terms::default() };
+        let key = Box::new(Key { terms: terms(), ..Key::default() });
+        let entity = Box::new(Entity { terms: terms(), ..Entity::default() });
+        for command in
+            [Command::PutKey { key, over: None }, Command::PutEntity { entity, over: None }]
+        {
+            let refused = check(&catalog(), &State::new(), &command);
+            assert!(matches!(refused, Err(Error::BadField { name: "model_rpm_limit", .. })));
+        }
     }
 }

@@ -30,9 +30,9 @@ async fn a_batch_is_counted_when_it_is_made_and_else_given_back() {
     let token = KeyDigest::of("sk-batches");
     let key = Key { token, team: Some("blue".to_owned()), terms: may_make(150), ..Key::default() };
     node.consensus.propose(Command::CreateKey { key: Box::new(key) }).await.expect("new");
-    let caller = node.admission.caller(token).await.expect("a key");
+    let caller = node.admission.caller(token, &[]).await.expect("a key");
     assert!(counts_batches(&caller));
-    assert!(!counts_batches(&node.admission.caller(free).await.expect("a key")));
+    assert!(!counts_batches(&node.admission.caller(free, &[]).await.expect("a key")));
 
     let count = async |tokens| node.admission.count_batch(&caller, Tokens(tokens)).await;
     let again = async |tokens| {

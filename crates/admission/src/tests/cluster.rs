@@ -263,7 +263,7 @@ impl Node {
     }
 
     pub(crate) async fn admit(&self, key: KeyDigest, tokens: u64) -> Result<Permit, Refusal> {
-        let caller = self.admission.caller(key).await?;
+        let caller = self.admission.caller(key, &[]).await?;
         self.admission.admit(Some(&caller), self.demand(tokens)).await
     }
 

@@ -18,7 +18,7 @@ async fn with_end_users() -> (Node, Caller) {
     let key = Box::new(Key { token: KeyDigest::of("sk-crowd"), ..Key::default() });
     let token = key.token;
     node.consensus.propose(Command::CreateKey { key }).await.expect("a new key");
-    let caller = node.admission.caller(token).await.expect("it is there");
+    let caller = node.admission.caller(token, &[]).await.expect("it is there");
     (node, caller)
 }
 

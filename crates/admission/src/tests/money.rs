@@ -23,7 +23,7 @@ async fn with_budget(node: &Node, name: &str, most: u64, strict: bool) -> KeyDig
 }
 
 async fn ask(node: &Node, key: KeyDigest, cost: u64) -> Result<Permit, Refusal> {
-    let caller = node.admission.caller(key).await?;
+    let caller = node.admission.caller(key, &[]).await?;
     let bounds = Bounds { likely: NanoUsd(cost), most: NanoUsd(cost) };
     let demand = crate::Demand { cost: bounds, ..node.demand(0) };
     node.admission.admit(Some(&caller), demand).await

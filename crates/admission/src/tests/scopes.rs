@@ -30,7 +30,7 @@ async fn key(node: &Node, name: &str, key: Key) -> KeyDigest {
 
 /// A request of a key for `eve`, tagged `t`.
 async fn ask(node: &Node, key: KeyDigest) -> Result<Permit, Refusal> {
-    let mut caller = node.admission.caller(key).await?;
+    let mut caller = node.admission.caller(key, &[]).await?;
     node.admission.count_for(&mut caller, Some("eve"), &["t".to_owned()]).await?;
     node.admission.admit(Some(&caller), node.demand(10)).await
 }
@@ -101,7 +101,7 @@ async fn a_refusal_charges_nobody_wherever_the_scopes_are_owned() {
     }
     assert_eq!(admitted, 7);
     let state = nodes[0].consensus.state();
-    let caller = nodes[0].admission.caller(key).await.expect("known");
+    let caller = nodes[0].admission.caller(key, &[]).await.expect("known");
     let mut payers = caller.payers.clone();
     state.add_payers(&mut payers, Some("eve"), &["t".to_owned()], None);
     for payer in payers.iter().filter(|payer| payer.rpm() == Some(100)) {
@@ -127,7 +127,7 @@ async fn only_the_tokens_that_count_are_counted() {
         let demand =
             || Demand { prompt: Tokens(300), output: Some(Tokens(400)), counted, ..node.demand(0) };
         let left = |permit: &Permit| permit.limits()[0].remaining;
-        let caller = node.admission.caller(key).await.expect("known");
+        let caller = node.admission.caller(key, &[]).await.expect("known");
         let permit = node.admission.admit(Some(&caller), demand()).await.expect("room");
         assert_eq!(left(&permit), 2000 - reserved, "{counted:?}");
         let mut record = record(key, 300, 0);
@@ -142,7 +142,7 @@ async fn only_the_tokens_that_count_are_counted() {
 async fn what_is_larger_than_the_whole_limit_is_refused_and_a_guess_alone_never_is() {
     let node = single().await;
     let key = node.key("small", None, Some(100), None).await;
-    let caller = node.admission.caller(key).await.expect("known");
+    let caller = node.admission.caller(key, &[]).await.expect("known");
     // The prompt, the longest answer if it is bounded, and what is asked for of a limit of 100.
     for (prompt, output, asked) in [
         (40, Some(60), Ok(100)),

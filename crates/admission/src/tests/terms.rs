@@ -33,7 +33,7 @@ fn dollars(most: u64) -> Terms {
 }
 
 async fn ask(node: &Node, token: KeyDigest, demand: Demand) -> Result<Permit, Refusal> {
-    let caller = node.admission.caller(token).await?;
+    let caller = node.admission.caller(token, &[]).await?;
     node.admission.admit(Some(&caller), demand).await
 }
 
@@ -145,7 +145,7 @@ async fn a_key_is_limited_by_the_words_on_its_requests() {
     let terms = Terms { tag_rpm, model_rpm, ..Terms::default() };
     let token = key(&node, Key { terms, ..Key::default() }).await;
     let ask = async |tags: &[&str]| {
-        let mut caller = node.admission.caller(token).await?;
+        let mut caller = node.admission.caller(token, &[]).await?;
         let tags: Vec<_> = tags.iter().map(|tag| (*tag).to_owned()).collect();
         node.admission.count_for(&mut caller, None, &tags).await?;
         node.admission.admit(Some(&caller), node.demand(0)).await

@@ -69,6 +69,7 @@ pub(super) fn teams(world: &mut World<'_>) -> Vec<Item> {
         let name = draft.text("team_id").unwrap_or_default().to_owned();
         draft.copy("team_id", "team_id");
         draft.copy("team_alias", "team_alias");
+        draft.members();
         draft.organization();
         draft.terms();
         draft.spend();
@@ -118,6 +119,39 @@ impl Draft<'_, '_> {
                 let reason = format!("its organization `{name}` does not move");
                 self.blocked("organization_id", reason);
             }
+        }
+    }
+
+    /// Those who are told in the team's row must be readable: each has an item of its own.
+    fn members(&mut self) {
+        let list = |text: &str| match values::json(text)? {
+            Value::Array(members) => Some(members),
+            Value::Null => Some(Vec::new()),
+            // The column's default.
+            Value::Object(none) if none.is_empty() => Some(Vec::new()),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => None,
+        };
+        let listed = self.read("members_with_roles", "a list of members in JSON", list);
+        for member in listed.into_iter().flatten() {
+            let is_named = |name: &&str| member.get(*name).is_some_and(Value::is_string);
+            let named = ["user_id", "user_email"].into_iter().find(is_named);
+            let text = |name: &str| member.get(name).and_then(Value::as_str).unwrap_or_default();
+            match named {
+                Some("user_email")
+                    if !self.world.emails.contains_key(&text("user_email").to_lowercase()) =>
+                {
+                    let reason =
+                        format!("left out: no user that moves has `{}`", text("user_email"));
+                    self.changed("members_with_roles", reason);
+                }
+                Some(_) => {}
+                None => {
+                    self.changed("members_with_roles", format!("left out: {member} names no user"))
+                }
+            }
+        }
+        for column in ["members", "admins"] {
+            self.array(column);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Users.
 
-use dunlin_admin_api::{ImportKind, Of};
+use dunlin_admin_api::{ImportKind, Of, is_address};
 
 use super::Item;
 use super::draft::Draft;
@@ -50,16 +50,18 @@ pub(super) fn users(world: &mut World<'_>) -> Vec<Item> {
             draft.changed("password", "left out: it opens LiteLLM's own pages only");
             draft.taken.push("password");
         }
+        let sso_id = draft.sso_id(&name);
         draft.terms();
         draft.spend();
         draft.made();
         let metadata = draft.object("metadata");
         draft.metadata(Of::User, metadata);
         let item = draft.done(USERS, ImportKind::User, object);
-        match (item.way.is_some(), email) {
-            (true, Some(email)) => drop(world.emails.insert(email, name)),
-            (true, None) => {}
-            (false, _) => drop(world.users_left.insert(name)),
+        if item.way.is_some() {
+            world.emails.extend(email.map(|email| (email, name.clone())));
+            world.sso_ids.extend(sso_id.map(|id| (id, name)));
+        } else {
+            world.users_left.insert(name);
         }
         items.push(item);
     }
@@ -70,6 +72,10 @@ impl Draft<'_, '_> {
     /// An address, which is one user's.
     fn email(&mut self, name: &str) -> Option<String> {
         let email = self.text("user_email")?;
+        if !is_address(email) {
+            self.changed("user_email", format!("left out: `{email}` is no address"));
+            return None;
+        }
         let key = email.to_lowercase();
         if let Some(holder) = self.world.emails.get(&key) {
             let reason =
@@ -79,5 +85,18 @@ impl Draft<'_, '_> {
         }
         self.put("user_email", email);
         Some(key)
+    }
+
+    /// The id by which it signs in elsewhere, which is one user's, too.
+    fn sso_id(&mut self, name: &str) -> Option<String> {
+        let id = self.text("sso_user_id")?;
+        if let Some(holder) = self.world.sso_ids.get(id) {
+            let reason =
+                format!("left out: user `{holder}` has it, and `{name}` would be the second");
+            self.changed("sso_user_id", reason);
+            self.taken.push("sso_user_id");
+            return None;
+        }
+        Some(id.to_owned())
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::doubles::{self, Double};
 use super::{Options, Place};
 use crate::dump::{Dump, Row};
 use crate::values::{self, Moment};
@@ -23,6 +24,8 @@ pub(super) struct World<'d> {
     pub(super) dump: &'d Dump,
     pub(super) options: &'d Options,
     files: Vec<Arc<str>>,
+    /// Rows that are not read: others with their ids were.
+    pub(super) doubles: Vec<Double<'d>>,
     /// Those that move.
     pub(super) budgets: BTreeMap<String, Budget>,
     pub(super) organizations: BTreeSet<String>,
@@ -33,6 +36,8 @@ pub(super) struct World<'d> {
     pub(super) members_left: BTreeSet<(String, String)>,
     /// Who has which address.
     pub(super) emails: BTreeMap<String, String>,
+    /// Who signs in elsewhere by which id.
+    pub(super) sso_ids: BTreeMap<String, String>,
     /// What sets of permissions hold, by their ids; those that hold nothing are not there.
     permissions: BTreeMap<String, Value>,
     /// The models of access groups, by their ids.
@@ -47,12 +52,14 @@ impl<'d> World<'d> {
             dump,
             options,
             files: dump.files.iter().map(|name| Arc::from(name.as_str())).collect(),
+            doubles: doubles::find(dump),
             budgets: BTreeMap::new(),
             organizations: BTreeSet::new(),
             teams: BTreeSet::new(),
             users_left: BTreeSet::new(),
             members_left: BTreeSet::new(),
             emails: BTreeMap::new(),
+            sso_ids: BTreeMap::new(),
             permissions: BTreeMap::new(),
             access_groups: BTreeMap::new(),
             aliases: BTreeMap::new(),
@@ -81,9 +88,12 @@ impl<'d> World<'d> {
         world
     }
 
-    /// The rows of a table.
+    /// The rows of a table, each once.
     pub(super) fn rows(&self, table: &str) -> impl Iterator<Item = &'d Row> + use<'d> {
-        self.dump.tables.get(table).map(|content| content.rows.iter()).into_iter().flatten()
+        let doubles = doubles::places(&self.doubles, table);
+        let rows = self.dump.tables.get(table).map(|content| content.rows.iter().enumerate());
+        let rows = rows.into_iter().flatten();
+        rows.filter(move |(at, _)| !doubles.contains(at)).map(|(_, row)| row)
     }
 
     pub(super) fn place(&self, file: usize, line: u64) -> Place {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Uri};
 use bytes::Bytes;
+use dunlin_admission::Refusal;
 use dunlin_journal::Origin;
 use dunlin_llm::credentials::{CredentialError, client_key, key_name, virtual_key};
 use dunlin_llm::{Endpoint, Labels, Required, Said, lacking};
@@ -89,12 +90,10 @@ impl Caller {
         name: String,
         uri: &Uri,
     ) -> Result<Self, Refused> {
-        match proxy.0.admission.caller(digest).await {
-            Ok(caller) if caller.may_call(uri.path()) => {
-                Ok(Self::Key { caller, name, demanded: Arc::default() })
-            }
-            Ok(caller) => {
-                Err(Refused::RouteNotAllowed(caller.key.routes.clone(), uri.path().to_owned()))
+        match proxy.0.admission.caller(digest, &[uri.path()]).await {
+            Ok(caller) => Ok(Self::Key { caller, name, demanded: Arc::default() }),
+            Err(Refusal::RouteNotAllowed { allowed }) => {
+                Err(Refused::RouteNotAllowed(allowed, uri.path().to_owned()))
             }
             Err(refusal) => Err(Refused::caller(refusal, name, digest, proxy.0.clock.unix())),
         }

@@ -239,6 +239,8 @@ impl Refused {
             Refusal::NodeFull { limit } => Self::NodeFull { limit },
             Refusal::CannotKnow { reason } => Self::CannotKnow { reason },
             Refusal::Overloaded { reason } => Self::Overloaded { reason },
+            // Asked at no path, a key is refused none.
+            Refusal::RouteNotAllowed { allowed } => Self::RouteNotAllowed(allowed, String::new()),
         }
     }
 

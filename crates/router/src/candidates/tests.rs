@@ -137,6 +137,29 @@ fn the_fallbacks_of_what_was_asked_for_come_before_those_of_what_is_behind_it() 
 }
 
 #[test]
+fn of_two_lists_the_keys_own_refuses_first_whatever_it_refuses() {
+    let (catalog, aliases) = (catalog(), BTreeMap::new());
+    let fallbacks = after(&[("*", &["big"])]);
+    let wishes = Extras { fallbacks: Some(fallbacks), ..Extras::default() };
+    let lists = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let refused = |model, own: &[&str], team: &[&str], member: &[&str]| {
+        let (own, team, member) = (lists(own), lists(team), lists(member));
+        let mut access = Access::of(&own, &aliases);
+        (access.bounds[0], access.bounds[1]) = (&team, &member);
+        match candidates(&catalog, Some(access), model, &wishes).map(drop) {
+            Err(NoRoute::NotAllowed { model, by }) => (model, by),
+            other => panic!("{other:?}"),
+        }
+    };
+    let told = |model: &str, by| (model.to_owned(), by);
+    assert_eq!(refused("chat", &["chat"], &["big"], &[]), told("big", 0), "before its team's");
+    assert_eq!(refused("chat", &[], &["chat"], &["big"]), told("big", 1), "before its member's");
+    assert_eq!(refused("chat", &["last"], &["last"], &[]), told("chat", 0), "the model first");
+    assert_eq!(refused("chat", &["big"], &["chat"], &[]), told("chat", 0));
+    assert_eq!(refused("nobody", &[], &["nobody"], &[]), told("big", 1), "before it is looked for");
+}
+
+#[test]
 fn a_fallback_has_fallbacks_and_they_come_before_its_sibling() {
     let mut catalog = catalog();
     let all: [(&str, &[&str]); 3] =

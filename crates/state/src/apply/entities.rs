@@ -81,9 +81,7 @@ pub(super) fn delete(state: &mut State, kind: Kind, names: &[String]) -> Result<
         leave_all(state, kind, name);
         met::leave(state, &entity);
         state.entities.entry(kind).or_default().remove(name);
-        if let Some(email) = &entity.email {
-            state.emails.remove(&email.to_lowercase());
-        }
+        state.unique.remove(&entity);
         forget(state, entity.id);
         state.days.part_with(Some(kind), name, entity.alias.as_deref());
         gone.push(name.clone());
@@ -285,25 +283,17 @@ fn put(state: &mut State, mut entity: Entity) -> Result<Reply, Rejected> {
     known(state, Kind::Organization, entity.organization.as_deref())?;
     known(state, Kind::Budget, entity.terms.budget_id.as_deref())?;
     known(state, Kind::Budget, entity.member.budget_id.as_deref())?;
-    if let Some(email) = &entity.email
-        && state.user_by_email(email).is_some_and(|holder| holder.name != entity.name)
-    {
-        return Err(Rejected::DuplicateEmail { email: email.clone() });
-    }
+    state.unique.check(&entity)?;
     promised::to_entity(state, &entity)?;
     let before = state.entity(entity.kind, &entity.name);
     let updated_at = seen::time(state, before.map_or(UnixMillis(0), |before| before.updated_at));
     let entity = Arc::new(Entity { updated_at, met: None, ..entity });
     let named = state.entities.entry(entity.kind).or_default();
     if let Some(before) = named.insert(entity.name.clone(), Arc::clone(&entity)) {
-        if let Some(email) = &before.email {
-            state.emails.remove(&email.to_lowercase());
-        }
+        state.unique.remove(&before);
         met::leave(state, &before);
     }
-    if let Some(email) = &entity.email {
-        state.emails.insert(email.to_lowercase(), entity.name.clone());
-    }
+    state.unique.add(&entity);
     Ok(Reply::Entity(entity))
 }
 

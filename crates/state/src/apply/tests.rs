@@ -165,14 +165,47 @@ fn a_key_is_refused_while_blocked_and_once_expired() {
     let mut made = key("sk-a", None);
     made.expires = Some(UnixMillis(50));
     script.run(Command::CreateKey { key: made }).expect("a new key");
-    let outcome = |state: &State, now| state.authenticate(token, UnixMillis(now)).err();
+    let outcome = |state: &State, now| state.authenticate(token, &[], UnixMillis(now)).err();
     assert_eq!(outcome(&script.state, 49), None);
     assert_eq!(outcome(&script.state, 50), Some(Refusal::Expired { at: UnixMillis(50) }));
     script.run(Command::SetBlocked { token, blocked: true }).expect("known");
     assert_eq!(outcome(&script.state, 49), Some(Refusal::Blocked));
     script.run(Command::SetBlocked { token, blocked: false }).expect("known");
     assert_eq!(outcome(&script.state, 49), None);
-    assert_eq!(State::new().authenticate(token, UnixMillis(0)).err(), Some(Refusal::Unknown));
+    assert_eq!(State::new().authenticate(token, &[], UnixMillis(0)).err(), Some(Refusal::Unknown));
+}
+
+type Spoil = fn(&mut Key);
+
+#[test]
+fn of_two_faults_of_a_key_the_first_in_order_is_told() {
+    let terms = crate::Terms { blocked: Some(true), ..crate::Terms::default() };
+    let (kind, name) = (Kind::Team, "blue".to_owned());
+    let entity = Box::new(Entity { kind, name, terms, ..Entity::default() });
+    let faults: [(Refusal, Spoil); 4] = [
+        (Refusal::Blocked, |key| key.terms.blocked = Some(true)),
+        (Refusal::Expired { at: UnixMillis(50) }, |key| key.expires = Some(UnixMillis(50))),
+        (Refusal::RouteNotAllowed { allowed: vec!["/v1/embeddings".to_owned()] }, |key| {
+            key.routes = vec!["/v1/embeddings".to_owned()];
+        }),
+        (Refusal::HolderBlocked { kind: Kind::Team, name: "blue".to_owned() }, |key| {
+            key.team = Some("blue".to_owned());
+        }),
+    ];
+    for (first, (told, set_first)) in faults.iter().enumerate() {
+        for (_, set_second) in &faults[first..] {
+            let mut script = Script::default();
+            let make = Command::CreateEntity { entity: entity.clone(), members: Vec::new() };
+            script.run(make).expect("a new team");
+            let mut faulty = key("sk-a", None);
+            set_first(&mut faulty);
+            set_second(&mut faulty);
+            script.run(Command::CreateKey { key: faulty }).expect("a new key");
+            let path = ["/v1/chat/completions"];
+            let found = script.state.authenticate(KeyDigest::of("sk-a"), &path, UnixMillis(50));
+            assert_eq!(found.err().as_ref(), Some(told));
+        }
+    }
 }
 
 #[test]

@@ -77,6 +77,12 @@ pub enum Rejected {
         /// The address.
         email: String,
     },
+    /// Another user signs in by the id.
+    #[error("a user with the sso_user_id `{id}` exists already")]
+    DuplicateSsoId {
+        /// The id.
+        id: String,
+    },
     /// The user belongs to it already.
     #[error("user `{user}` is already a member")]
     MemberExists {

@@ -73,7 +73,7 @@ fn a_key_comes_with_its_hash_and_its_former_texts() {
     let made = step(&key, &State::new(), false);
     let state = state_after([Command::All { commands: made.commands }]);
     let known = |clear: &str| {
-        let caller = state.authenticate(KeyDigest::of(clear), UnixMillis(10_000));
+        let caller = state.authenticate(KeyDigest::of(clear), &[], UnixMillis(10_000));
         caller.map(|caller| caller.key.name.clone())
     };
     for clear in ["sk-now", "sk-then", "sk-later"] {

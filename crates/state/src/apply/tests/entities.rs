@@ -82,7 +82,8 @@ fn everyone_a_key_spends_for_is_asked_in_order() {
     script.run(Command::CreateKey { key: own }).expect("a new key");
 
     let payers = |clear: &str| {
-        let caller = script.state.authenticate(KeyDigest::of(clear), UnixMillis(0)).expect("fine");
+        let caller =
+            script.state.authenticate(KeyDigest::of(clear), &[], UnixMillis(0)).expect("fine");
         let mut payers = caller.payers;
         let tags = ["t".to_owned(), "unknown".to_owned()];
         script.state.add_payers(&mut payers, Some("eve"), &tags, None);
@@ -125,7 +126,7 @@ fn a_member_is_held_to_models_and_to_its_budget_in_the_organization() {
     script.run(Command::UpdateEntity { kind, name, changes }).expect("known");
     script.run(of_team("sk-team", Some("ann"))).expect("new");
     let caller = |state: &State| {
-        state.authenticate(KeyDigest::of("sk-team"), UnixMillis(0)).expect("a known key")
+        state.authenticate(KeyDigest::of("sk-team"), &[], UnixMillis(0)).expect("a known key")
     };
 
     let asking = caller(&script.state);
@@ -151,7 +152,7 @@ fn an_end_user_is_held_to_its_models() {
     script.run(entity(Kind::EndUser, "eve", lists)).expect("new");
     script.run(Command::CreateKey { key: key("sk-a", None) }).expect("new");
     let mut caller =
-        script.state.authenticate(KeyDigest::of("sk-a"), UnixMillis(0)).expect("a known key");
+        script.state.authenticate(KeyDigest::of("sk-a"), &[], UnixMillis(0)).expect("a known key");
     assert!(caller.access().allows(&["b"]), "who it is for is not known");
     script.state.add_payers(&mut caller.payers, Some("eve"), &[], None);
     assert!(caller.access().allows(&["a"]) && !caller.access().allows(&["b"]));
@@ -232,6 +233,35 @@ fn an_address_is_one_users_whatever_its_case() {
 }
 
 #[test]
+fn an_id_to_sign_in_by_is_one_users_until_it_has_another() {
+    let mut script = Script::default();
+    let terms = |id: &str| {
+        let kept = ("sso_user_id".to_owned(), format!("{id:?}"));
+        Terms { other: [kept].into(), ..Terms::default() }
+    };
+    script.run(entity(Kind::User, "ann", terms("s-1"))).expect("new");
+    let taken = Err(Rejected::DuplicateSsoId { id: "s-1".to_owned() });
+    assert_eq!(script.run(entity(Kind::User, "bob", terms("s-1"))), taken);
+    script.run(entity(Kind::User, "bob", terms(""))).expect("none");
+    script.run(entity(Kind::User, "eve", terms(""))).expect("none, too");
+    script.run(entity(Kind::Team, "s", terms("s-1"))).expect("teams do not sign in");
+    let set = |name: &str, id: &str| {
+        let other = terms(id).other.into_iter().map(|(name, id)| (name, Change::Set(id)));
+        let terms = TermsChanges { other: other.collect(), ..TermsChanges::default() };
+        let changes = Box::new(EntityChanges { terms, ..EntityChanges::default() });
+        Command::UpdateEntity { kind: Kind::User, name: name.to_owned(), changes }
+    };
+    assert_eq!(script.run(set("bob", "s-1")), taken);
+    script.state = State::restore(&script.state.snapshot()).expect("a snapshot");
+    assert_eq!(script.run(set("bob", "s-1")), taken, "after a snapshot, too");
+    script.run(set("ann", "s-2")).expect("another one");
+    script.run(set("bob", "s-1")).expect("free again");
+    let gone = Command::DeleteEntities { kind: Kind::User, names: vec!["ann".to_owned()] };
+    script.run(gone).expect("known");
+    script.run(set("bob", "s-2")).expect("free with its user");
+}
+
+#[test]
 fn a_blocked_team_blocks_its_keys() {
     let mut script = Script::default();
     script.run(team_of(&[])).expect("new");
@@ -240,7 +270,7 @@ fn a_blocked_team_blocks_its_keys() {
     let changes = Box::new(EntityChanges { terms, ..EntityChanges::default() });
     let (kind, name) = (Kind::Team, "blue".to_owned());
     script.run(Command::UpdateEntity { kind, name: name.clone(), changes }).expect("known");
-    let refused = script.state.authenticate(KeyDigest::of("sk-a"), UnixMillis(0)).err();
+    let refused = script.state.authenticate(KeyDigest::of("sk-a"), &[], UnixMillis(0)).err();
     assert_eq!(refused, Some(Refusal::HolderBlocked { kind, name }));
 }
 

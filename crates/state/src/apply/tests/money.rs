@@ -99,7 +99,7 @@ fn a_regenerated_key_keeps_its_spend_and_its_former_text_for_a_while() {
     script.run(regenerate("sk-a", "sk-b")).expect("known");
     script.run(regenerate("sk-b", "sk-c")).expect("known");
     let known = |clear: &str, now| {
-        let caller = script.state.authenticate(KeyDigest::of(clear), UnixMillis(now));
+        let caller = script.state.authenticate(KeyDigest::of(clear), &[], UnixMillis(now));
         caller.map(|caller| caller.token)
     };
     let present = KeyDigest::of("sk-c");

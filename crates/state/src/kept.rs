@@ -1,9 +1,9 @@
-//! What end users have beside terms. It is kept as text, since few have it.
+//! What end users and users have beside terms. It is kept as text, since few have it.
 
 use dunlin_router::Region;
 
 use crate::caller::Caller;
-use crate::command::Entity;
+use crate::command::{Entity, Kind};
 use crate::payer::Rank;
 
 impl Entity {
@@ -17,6 +17,12 @@ impl Entity {
     #[must_use]
     pub fn default_model(&self) -> Option<&str> {
         self.kept("default_model").filter(|model| !model.is_empty())
+    }
+
+    /// The id by which a user signs in elsewhere: `sso_user_id`.
+    pub(crate) fn sso_id(&self) -> Option<&str> {
+        let id = if self.kind == Kind::User { self.kept("sso_user_id") } else { None };
+        id.filter(|id| !id.is_empty())
     }
 
     fn kept(&self, field: &str) -> Option<&str> {
