@@ -101,7 +101,7 @@ impl Fault {
         let names = |fault: &Self| fields(fault).into_iter().map(|(name, _)| name);
         let alike =
             self.part == other.part && names(self).any(|name| names(other).any(|it| it == name));
-        !(personal && shared) && !alike
+        !(alike || personal && shared)
     }
 
     fn is_told(&self, reply: &Reply) -> bool {

@@ -283,7 +283,7 @@ fn put(state: &mut State, mut entity: Entity) -> Result<Reply, Rejected> {
     known(state, Kind::Organization, entity.organization.as_deref())?;
     known(state, Kind::Budget, entity.terms.budget_id.as_deref())?;
     known(state, Kind::Budget, entity.member.budget_id.as_deref())?;
-    state.unique.check(&entity)?;
+    state.unique.check(&entity, state.format)?;
     promised::to_entity(state, &entity)?;
     let before = state.entity(entity.kind, &entity.name);
     let updated_at = seen::time(state, before.map_or(UnixMillis(0), |before| before.updated_at));

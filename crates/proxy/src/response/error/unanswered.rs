@@ -105,6 +105,7 @@ fn not_covered(refusal: &Refusal) -> ErrorBody {
         Refusal::RateLimited(limited) => own(429, "throttling_error", limits::message(limited)),
         Refusal::UnknownKey
         | Refusal::Blocked
+        | Refusal::RouteNotAllowed { .. }
         | Refusal::HolderBlocked { .. }
         | Refusal::Expired { .. }
         | Refusal::NodeFull { .. }

@@ -240,6 +240,11 @@ fn an_id_to_sign_in_by_is_one_users_until_it_has_another() {
         Terms { other: [kept].into(), ..Terms::default() }
     };
     script.run(entity(Kind::User, "ann", terms("s-1"))).expect("new");
+    script.run(entity(Kind::User, "zoe", terms("s-1"))).expect("an older format allows it");
+    script
+        .run(Command::DeleteEntities { kind: Kind::User, names: vec!["zoe".to_owned()] })
+        .expect("known");
+    script.run(Command::RaiseFormat { to: crate::Format::NEWEST }).expect("news");
     let taken = Err(Rejected::DuplicateSsoId { id: "s-1".to_owned() });
     assert_eq!(script.run(entity(Kind::User, "bob", terms("s-1"))), taken);
     script.run(entity(Kind::User, "bob", terms(""))).expect("none");
