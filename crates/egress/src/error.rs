@@ -60,8 +60,8 @@ impl Failure {
         matches!(self.0, Cause::Connect(_))
     }
 
-    /// Whether there was an answer whose head has more than [`MAX_FIELDS`](crate::MAX_FIELDS), or is too
-    /// long.
+    /// Whether there was an answer whose head has more than [`MAX_FIELDS`](crate::MAX_FIELDS), or is
+    /// too long.
     #[must_use]
     pub fn is_long_head(&self) -> bool {
         matches!(&self.0, Cause::Sent(cause) if cause.is_parse_too_large())

@@ -93,7 +93,8 @@ impl<'a> Access<'a> {
     }
 
     /// The name behind the team's, then the key's own alias for `model`.
-    pub(crate) fn unalias<'m>(&self, model: &'m str) -> &'m str
+    #[must_use]
+    pub fn unalias<'m>(&self, model: &'m str) -> &'m str
     where
         'a: 'm,
     {

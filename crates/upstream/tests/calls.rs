@@ -345,7 +345,7 @@ async fn plain_server(refusals: Arc<AtomicUsize>) -> String {
                 let head = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length:";
                 format!("{head} {}\r\n\r\n{body}", body.len())
             } else {
-                let body = "data: {\"choices\":[]}\n\ndata: [DONE]\n\n";
+                let body = "data: {\"choices\":[{\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
                 format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{body}")
             };
             socket.write_all(answer.as_bytes()).await.expect("open");

@@ -16,6 +16,7 @@ enum Takes {
     Count,
     Flag,
     Text,
+    Address,
     Texts,
     Object,
     Counts,
@@ -44,6 +45,7 @@ impl Takes {
             }
             Self::Flag => vec![json!("maybe"), json!(2), list, map],
             Self::Text | Self::Every => vec![json!(5), yes, json!(["x"]), map],
+            Self::Address => vec![json!("some text"), json!(5), yes, json!(["x"]), map],
             Self::Texts => vec![json!("x"), json!(5), map, json!([1]), json!([null])],
             Self::Object => vec![json!("x"), json!(5), list, yes],
             Self::Counts => {
@@ -79,6 +81,7 @@ impl Takes {
             Self::Count => json!(7),
             Self::Flag => json!(true),
             Self::Text => json!("some text"),
+            Self::Address => json!("ann@example.com"),
             Self::Texts => json!(["chat"]),
             Self::Object => json!({"a": "b"}),
             Self::Counts => json!({"m": 3}),
@@ -145,7 +148,7 @@ const FIELDS: &[(&str, Takes)] = &[
     ("tpm_limit", Takes::Count),
     ("tpm_limit_type", Takes::Throughput),
     ("user_alias", Takes::Text),
-    ("user_email", Takes::Text),
+    ("user_email", Takes::Address),
     ("user_role", Takes::Role),
 ];
 

@@ -1,6 +1,6 @@
 //! How many tokens a prompt has, in Anthropic's words, for every model: asked of a provider that
-//! counts, else counted here. It costs nothing, takes nothing of a limit, and how it goes says nothing of
-//! a deployment.
+//! counts, else counted here. It costs nothing, takes nothing of a limit, and how it goes says nothing
+//! of a deployment.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

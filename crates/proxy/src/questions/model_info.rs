@@ -186,7 +186,8 @@ pub(crate) fn behind_patterns<'c>(
             || catalog.groups.contains_key(name)
             || catalog.aliases.contains_key(name)
             || catalog.access_groups.values().any(|groups| groups.contains(name));
-        !is_written && !name.contains('*') && !EVERYTHING_OR_NOTHING.contains(&name)
+        let is_alias = access.unalias(name) != name;
+        !is_written && !is_alias && !name.contains('*') && !EVERYTHING_OR_NOTHING.contains(&name)
     };
     let lists = [access.models].into_iter().chain(access.bounds);
     let names = lists.flatten().filter(|name| is_unwritten(name));
