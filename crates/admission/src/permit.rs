@@ -96,19 +96,20 @@ impl Permit {
     pub async fn turn_to(&mut self, demand: &Demand) -> Result<(), Refusal> {
         let rules = self.admission.0.rules.load_full();
         let is_other = *demand.model != *self.hold.model();
-        let payers = is_other.then(|| self.admission.payers_at(self.hold.payers(), demand, &rules));
-        self.hold.turn_to(demand, payers).await?;
         if !is_other || self.key.is_none() {
-            return Ok(());
+            let payers = is_other.then(Vec::new);
+            return self.hold.turn_to(demand, payers).await;
         }
+        let payers = self.admission.payers_at(self.hold.payers(), demand, &rules);
+        // First the limits: where they refuse, it has not turned, and is asked about them again.
+        let under = Under::model(&payers, &demand.model, &rules);
+        let mut turned = self.admission.0.limits.reserve(under, demand).await?;
+        self.hold.turn_to(demand, Some(payers)).await?;
+        turned.begin();
         if let Some(reservation) = &mut self.reservation {
             reservation.leave_model();
         }
-        // Dropped, what it took at the last fallback counts there as one request.
-        self.turned = None;
-        let under = Under::model(self.hold.payers(), &demand.model, &rules);
-        let mut turned = self.admission.0.limits.reserve(under, demand).await?;
-        turned.begin();
+        // What it took at the last fallback counts there as one request.
         self.turned = Some(turned);
         Ok(())
     }

@@ -157,6 +157,10 @@ async fn what_is_for_one_model_alone_binds_a_fallback_to_it() -> anyhow::Result<
         assert!(message.contains("Fallback to b also failed"), "{terms}: {message}");
         let why = ["(for the model b)", "Rate limit exceeded for model_per_key"];
         assert!(why.iter().any(|why| message.contains(why)), "{terms}: {message}");
+        // Named once more, it is asked about once more.
+        let mut again = ask("a", &[]);
+        again["fallbacks"] = json!(["b", {"model": "b", "temperature": 0.5}]);
+        assert_eq!(setup.ask(0, &caller, &again).await?.status, 500, "{terms}");
         // The next one is another.
         let reply = setup.ask(0, &caller, &ask("a", &["b", "c"])).await?;
         assert_eq!(reply.status, 200, "{terms}: {}", reply.body);
