@@ -19,7 +19,7 @@ use crate::report::Report;
 use crate::routing::{self, RouterSettings};
 use crate::rules::Rules;
 use crate::tree::{Key, Map, Node, Value};
-use crate::{Environment, Options, params, pricing, published_of, trust};
+use crate::{Environment, Options, client_auth, params, pricing, published_of, trust};
 
 /// What is set over the API.
 #[derive(Clone, Debug, Default)]
@@ -263,6 +263,7 @@ impl Basis {
             credentials,
             limits: limits::standard(&settings, report),
             forwarding: forwarding::models(root, report),
+            client_keys: client_auth::everywhere(root, report),
             dropped_everywhere: params::dropped_everywhere(root, report),
             mended_everywhere: params::mended_everywhere(root, report),
             adjustments: pricing::Adjustments::of(root, report),

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_ledger::Sheet;
-use dunlin_llm::Target;
+use dunlin_llm::{ClientAuth, Target};
 use dunlin_prices::Asked;
 use dunlin_router::{About, BackendId, Deployment, Keepalive};
 use dunlin_types::{DeploymentId, Networks, Secret, Tokens};
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 
 use crate::about;
@@ -25,7 +25,7 @@ use crate::params;
 use crate::pricing::{self, Terms};
 use crate::report::Report;
 use crate::tree::{Key, Map, Node, Value};
-use crate::{Environment, rules};
+use crate::{Environment, client_auth, rules};
 
 mod bedrock;
 mod buckets;
@@ -56,6 +56,8 @@ pub(crate) struct Draft<'a> {
     /// Who wrote the entry, whoever gave its credential.
     written: Origin,
     parked: Option<String>,
+    /// It lacks its key, and nothing else.
+    lacks_key: bool,
 }
 
 /// What a call to the deployment needs.
@@ -80,7 +82,18 @@ impl<'a> Draft<'a> {
     ) -> Self {
         let lends = origin == Origin::Added && rules::chooses_address(params);
         let environment = if lends { reading.lent } else { reading.environment };
-        Self { group, key, params, info, reading, environment, origin, written, parked: None }
+        Self {
+            group,
+            key,
+            params,
+            info,
+            reading,
+            environment,
+            origin,
+            written,
+            parked: None,
+            lacks_key: false,
+        }
     }
 
     /// Takes no traffic here, for a reason that was found before.
@@ -112,7 +125,6 @@ impl<'a> Draft<'a> {
         let headers = self.headers(report);
         let (weight, limits) = self.shares(report);
         let id = report.text("model_info.id", self.info.get("id")).map(Arc::from);
-        let budget = allowances::of_deployment(self.params, report);
         let [order, num_retries] = ["order", "num_retries"].map(|key| self.count(key, report));
         let rates = pricing::own_rates(self.params, self.info, report);
         let aim = aim?;
@@ -123,7 +135,6 @@ impl<'a> Draft<'a> {
         let region = self.region(&aim, identity.as_ref(), report);
         let buckets = self.buckets(&aim, region.as_deref(), report);
         let terms = self.terms(&aim, &rates, report);
-        let terms = Terms { max_input: self.max_input(report).or(terms.max_input), ..terms };
         let about = self.about(&aim, report);
         let (responses, responses_of) = self.only_responses(&aim, report);
         let backend = BackendId::new(&aim.base, &aim.model);
@@ -137,6 +148,8 @@ impl<'a> Draft<'a> {
             project: is_vertex.then(|| self.vertex_project(identity.as_ref(), report)).flatten(),
             api_key: aim.key,
             identity,
+            clients: self.clients(report),
+            is_clients: false,
             tls: self.reading.trust.of("litellm_params", self.params, report),
             networks: self.networks(),
             headers,
@@ -159,9 +172,9 @@ impl<'a> Draft<'a> {
             target,
             weight,
             limits,
-            budget,
+            budget: allowances::of_deployment(self.params, report),
             tags: self.tags(report),
-            max_input: terms.max_input,
+            max_input: self.max_input(report).or(terms.max_input),
             order: order.unwrap_or(0),
             timeout: whole,
             stream_timeout: stream.unwrap_or(whole),
@@ -174,6 +187,11 @@ impl<'a> Draft<'a> {
             about: Arc::new(about),
             parked: self.parked.map(Arc::from),
         })
+    }
+
+    fn clients(&self, report: &mut Report) -> ClientAuth {
+        let how = (self.reading.client_keys, self.lacks_key);
+        client_auth::of(self.params, how, self.reading.rules.networks(), report)
     }
 
     /// Where its calls may go.
@@ -282,7 +300,7 @@ impl<'a> Draft<'a> {
             report.push(Diagnostic::error(Code::Missing, message).at(place, label));
             return None;
         };
-        if let Err(why) = callable(&base) {
+        if let Err(why) = destination::callable(&base) {
             let message = format!("api_base `{base}` cannot be called: {why}");
             report.push(Diagnostic::error(Code::BadUrl, message).at(place, ""));
             return None;
@@ -309,7 +327,9 @@ impl<'a> Draft<'a> {
         let needed = destination::needs_key(provider, has_base, options) && !self.has_own_key();
         if let (None, Some(variable), true) = (key, variables.first(), needed) {
             let message = format!("there is no api_key, and `{variable}` is not set");
+            let is_first = self.parked.is_none();
             self.park(Code::UnsetVariable, message, model.place, report);
+            self.lacks_key = is_first;
         }
         key.map(Secret::new)
     }
@@ -339,6 +359,7 @@ impl<'a> Draft<'a> {
     fn park(&mut self, code: Code, why: String, place: Place, report: &mut Report) {
         let label =
             format!("this deployment of `{}` is parked: it takes no traffic here", self.group);
+        self.lacks_key = false;
         let message = format!("model `{}`: {why}", self.group);
         report.push(Diagnostic::warning(code, message).at(place, label));
         self.parked.get_or_insert(why);
@@ -474,19 +495,4 @@ impl<'a> Draft<'a> {
         let identity = format!("{}\n{}", self.group, params.canonical(false));
         hex::encode(Sha256::digest(identity)).into()
     }
-}
-
-pub(crate) fn callable(base: &str) -> Result<(), &'static str> {
-    let uri: Uri = base.parse().map_err(|_| "it is not a URL")?;
-    match uri.scheme_str() {
-        Some("http" | "https") => {}
-        Some(_) | None => return Err("it must begin with http:// or https://"),
-    }
-    if uri.host().unwrap_or_default().is_empty() {
-        return Err("it has no host");
-    }
-    if uri.query().is_some() {
-        return Err("it has a query, and paths are added to it");
-    }
-    Ok(())
 }

@@ -1,6 +1,8 @@
 //! Where a deployment's calls go: from `litellm_params.model` and `api_base` to a provider, an
 //! upstream name and an address.
 
+use http::Uri;
+
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::words;
 use crate::{Options, Provider};
@@ -203,6 +205,22 @@ fn known(options: &Options) -> impl Iterator<Item = &str> {
 
 fn is_known(prefix: &str, options: &Options) -> bool {
     known(options).any(|known| known == prefix)
+}
+
+/// Whether paths can be added to it, and the result be called.
+pub(crate) fn callable(base: &str) -> Result<(), &'static str> {
+    let uri: Uri = base.parse().map_err(|_| "it is not a URL")?;
+    match uri.scheme_str() {
+        Some("http" | "https") => {}
+        Some(_) | None => return Err("it must begin with http:// or https://"),
+    }
+    if uri.host().unwrap_or_default().is_empty() {
+        return Err("it has no host");
+    }
+    if uri.query().is_some() {
+        return Err("it has a query, and paths are added to it");
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -70,6 +70,12 @@ use FieldKind::{Boolean, Dictionary, Float, Integer, List, String};
 /// `general_settings`.
 pub const GENERAL_FIELDS: &[SettingField] = &[
     field(
+        "allow_client_side_credentials",
+        Boolean,
+        "false",
+        "A request may bring a provider's key of its client's own.",
+    ),
+    field(
         "always_include_stream_usage",
         Boolean,
         "false",

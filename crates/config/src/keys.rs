@@ -114,7 +114,7 @@ pub(crate) const PARAMS: Keys = Keys {
         aws_web_identity_token azure_ad_token azure_scope base_url bucket_name budget_duration \
         cache_control_injection_points cache_creation_input_token_cost \
         cache_creation_input_token_cost_above_1hr cache_read_input_token_cost client_id \
-        client_secret cooldown_time custom_llm_provider default_api_key_rpm_limit \
+        client_secret configurable_clientside_auth_params cooldown_time custom_llm_provider default_api_key_rpm_limit \
         default_api_key_tpm_limit drop_params extra_body extra_headers gcs_bucket_name gcs_endpoint_url headers \
         input_cost_per_audio_token input_cost_per_character input_cost_per_image \
         input_cost_per_image_token input_cost_per_pixel input_cost_per_query \
@@ -131,7 +131,7 @@ pub(crate) const PARAMS: Keys = Keys {
     not_yet: "adaptive_router_* allowed_model_region assistant_continue_message auto_router_* \
         aws_* azure_* bos_token cache_creation_input_token_cost* \
         cache_read_input_token_cost* caching complete_response complexity_router_* \
-        configurable_clientside_auth_params context_window_fallback_dict cost_per_query \
+        context_window_fallback_dict cost_per_query \
         custom_prompt_dict disable_add_transform_inline_image_block enable_prompt_caching \
         ensure_alternating_roles eos_token fastest_response final_prompt_value \
         force_timeout gcs_* hf_model_name \
@@ -282,7 +282,7 @@ pub(crate) const LITELLM: Keys = Keys {
 
 pub(crate) const GENERAL: Keys = Keys {
     section: "general_settings",
-    in_force: "always_include_stream_usage api_callback_networks api_model_environment \
+    in_force: "allow_client_side_credentials always_include_stream_usage api_callback_networks api_model_environment \
         api_model_networks apply_user_budget_to_team_keys \
         dangerously_permit_weak_or_unset_master_key disable_adding_master_key_hash_to_db \
         disable_master_key_return drain_endpoint_token enable_drain_endpoint \
@@ -295,7 +295,7 @@ pub(crate) const GENERAL: Keys = Keys {
         reject_clientside_metadata_tags store_model_in_db store_prompts_in_spend_logs \
         token_rate_limit_type use_x_forwarded_for user_header_mappings user_header_name",
     not_yet: "admission_queue_timeout_seconds alert_to_webhook_url alert_type_config alert_types \
-        alerting alerting_args alerting_threshold allow_client_side_credentials \
+        alerting alerting_args alerting_threshold \
         allowed_routes background_health_checks cancel_on_disconnect completion_model \
         custom_auth_run_common_checks dangerously_allow_mock_testing_request_params \
         default_team_disabled disable_retry_on_max_parallel_request_limit_error \

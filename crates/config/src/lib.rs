@@ -16,6 +16,7 @@ mod cache_points;
 mod callbacks;
 mod changes;
 mod check;
+mod client_auth;
 mod demands;
 mod deployment;
 mod destination;

@@ -139,6 +139,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) credentials: BTreeMap<String, Named<'a>>,
     /// To which clients' own headers go along.
     pub(crate) forwarding: forwarding::Models,
+    /// Whether clients may bring a key to every one.
+    pub(crate) client_keys: bool,
     /// `litellm_settings.drop_params`.
     pub(crate) dropped_everywhere: bool,
     pub(crate) mended_everywhere: bool,

@@ -9,7 +9,7 @@ use dunlin_types::{PicoUsd, Secret};
 use http::{HeaderName, HeaderValue, Method};
 
 use crate::check::{self, Unknown};
-use crate::deployment::callable;
+use crate::destination::callable;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::keys;
 use crate::report::Report;

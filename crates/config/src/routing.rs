@@ -77,6 +77,7 @@ pub(crate) fn catalog(
     if !default.is_empty() {
         ordinary.entry("*".into()).or_default().extend(default);
     }
+    let takes_client_keys = models.deployments().any(|known| known.target.clients.key);
     Catalog {
         aliases,
         fallbacks: ordinary,
@@ -93,6 +94,7 @@ pub(crate) fn catalog(
         group_retry_policies: policies::retry_of_groups(settings, report),
         provider_budgets: allowances::of_providers(settings, &models, report),
         tag_budgets: allowances::of_tags(settings, report),
+        takes_client_keys,
         access_groups: models.access_groups,
         key_limits: models.key_limits,
         groups: models.groups,

@@ -12,6 +12,7 @@ pub mod anthropic;
 pub mod batch;
 mod bound;
 pub mod client;
+mod client_auth;
 pub mod credentials;
 pub mod edit;
 mod endpoint;
@@ -49,6 +50,7 @@ mod usage;
 mod word;
 
 pub use bound::Bound;
+pub use client_auth::{ClientAuth, ClientCredential, Pattern};
 pub use dunlin_types::Usage;
 pub use endpoint::{Dialect, Endpoint, Stamp, StreamWriter};
 pub use estimate::tokens_in;

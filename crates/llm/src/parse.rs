@@ -274,8 +274,7 @@ impl<'a> Reader<'a> {
                 return Ok(());
             }
             Role::Refused if !is_null => {
-                let (route, name) = (self.endpoint.route(), member.name.to_string());
-                return Err(BadRequest::CredentialInBody { route, name });
+                return Err(BadRequest::credential(self.endpoint, &member.name));
             }
             Role::Guard if !matches!(value, "null" | "false" | "[]" | "{}") => {
                 return Err(BadRequest::not_enforced(self.endpoint, &member.name));
@@ -392,7 +391,7 @@ fn usage_wish(
     }
 }
 
-fn refuse_duplicates(members: &[Member<'_>]) -> Result<(), BadRequest> {
+pub(crate) fn refuse_duplicates(members: &[Member<'_>]) -> Result<(), BadRequest> {
     let mut names: Vec<&str> = members.iter().map(|member| &*member.name).collect();
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use dunlin_types::{Networks, Secret, Source, Tls, Tokens};
 
+use crate::client_auth::ClientAuth;
 use crate::form::CachePoint;
 
 /// One deployment, as a provider needs to know it.
@@ -21,6 +22,10 @@ pub struct Target {
     pub api_key: Option<Secret>,
     /// Where its credential comes from, if it is one that changes. Asked only without `api_key`.
     pub identity: Option<Source>,
+    /// What requests may bring in its place.
+    pub clients: ClientAuth,
+    /// `api_key` is a client's own: how its calls go says nothing of the deployment.
+    pub is_clients: bool,
     /// How its server is trusted.
     pub tls: Tls,
     /// Where its calls may go.

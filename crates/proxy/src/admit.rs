@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use dunlin_admission::{Bounds, Counted, Demand, Permit, Refusal};
-use dunlin_llm::{Bound, ChatRequest, Extras};
+use dunlin_llm::{BadRequest, Bound, ChatRequest, ClientCredential, Extras};
 use dunlin_router::{Candidates, Group, NoRoute, candidates};
 use dunlin_state::Rank;
 use dunlin_types::{Line, Tokens};
@@ -29,6 +29,8 @@ pub(crate) struct Applicant<'a> {
     pub(crate) call: &'a Call,
     pub(crate) caller: &'a Caller,
     pub(crate) opened: &'a OpenedBody,
+    /// What it brings.
+    pub(crate) own: Option<&'a ClientCredential>,
 }
 
 /// A request that is let in.
@@ -67,7 +69,7 @@ impl<'a> Applicant<'a> {
         (chat, extras): (&'a ChatRequest, &'a Extras),
         model: &'a str,
     ) -> Result<Result<Admitted<'a>, Refusal>, Refused> {
-        let Self { proxy, serving, call, caller, opened } = self;
+        let Self { proxy, serving, call, caller, opened, own } = self;
         let find = |model| candidates(&serving.catalog, caller.access(), model, extras);
         let (found, gave_way) = match (find(model), caller.default_model()) {
             (Err(NoRoute::OutOfRegion { .. }), Some(default)) => (find(default), true),
@@ -76,6 +78,12 @@ impl<'a> Applicant<'a> {
         let mut candidates =
             found.map_err(|refused| Refused::no_route(refused, chat.endpoint(), caller))?;
         opened.pin(&serving.catalog, &mut candidates)?;
+        if let Some(own) = own {
+            let taken = candidates.of_client(own);
+            taken.map_err(|name| {
+                Refused::BadRequest(BadRequest::credential(chat.endpoint(), name))
+            })?;
+        }
         let key = caller.key();
         let cost = hold::bounds(proxy, key.map(|of| &*of.key), chat, candidates.first());
         let group = candidates.first();

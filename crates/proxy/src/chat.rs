@@ -106,7 +106,7 @@ async fn answer(
     unread: Unread,
     Early { kept, begun }: Early,
 ) -> Result<Response<Body>, Failed> {
-    let Received { head, opened, chat, is_redacted } =
+    let Received { head, opened, chat, own, is_redacted } =
         unread.read(proxy, call, serving, caller).await?;
     if let Some(models) = several::named(&chat, &serving.catalog) {
         let asked =
@@ -117,7 +117,8 @@ async fn answer(
     let mut origin = call.client.origin(&serving.settings, &head.headers, chat.labels())?;
     caller.count_for(proxy, &mut origin).await?;
     let caller: &Caller = caller;
-    let applicant = Applicant { proxy, serving, call, caller, opened: &opened };
+    let own = own.as_ref();
+    let applicant = Applicant { proxy, serving, call, caller, opened: &opened, own };
     let instead = OnceLock::new();
     let admitted = applicant.admit((&chat, &extras), &instead).await;
     let admitted = admitted.map_err(|refused| call.refuse(&chat, &origin, refused))?;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dunlin_llm::{Extras, FallbackMap};
+use dunlin_llm::{ClientCredential, Extras, FallbackMap};
 
 use crate::access::Access;
 use crate::catalog::{Alias, Catalog, Deployment, Group};
@@ -139,6 +139,17 @@ impl<'c> Candidates<'c> {
         static ALONE: Extras = Extras::ALONE;
         self.wishes = &ALONE;
         self.stack = vec![Candidate { group: Cow::Owned(group), changes: None }];
+    }
+
+    /// Leaves only those to whom a request goes that brings `own`: nobody else is shown it, and nobody
+    /// answers in their place.
+    ///
+    /// # Errors
+    /// The name of what may not be brought.
+    pub fn of_client(&mut self, own: &ClientCredential) -> Result<(), &'static str> {
+        let group = self.stack.last().map_or(&*self.first, |next| &*next.group);
+        self.only(group.of_client(own)?);
+        Ok(())
     }
 
     /// Leaves of the first group only these deployments. What comes after it stays.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_ledger::{Allowance, Pricing};
-use dunlin_llm::{FallbackMap, Target};
+use dunlin_llm::{ClientCredential, FallbackMap, Target};
 use dunlin_types::{DeploymentId, Tokens};
 use serde_json::value::RawValue;
 
@@ -55,6 +55,8 @@ pub struct Catalog {
     /// `use_in_pass_through`: deployments set aside for calls of their provider's own API that name
     /// no model.
     pub pass_through: BTreeSet<DeploymentId>,
+    /// Whether a deployment takes keys that requests bring.
+    pub takes_client_keys: bool,
     /// `provider_budget_config`: what may be spent on a provider, by its id.
     pub provider_budgets: BTreeMap<Arc<str>, Allowance>,
     /// `tag_budget_config`: what may be spent on requests with a tag.
@@ -120,6 +122,40 @@ pub struct Group {
     pub name: Arc<str>,
     /// In file order; parked ones included. Never empty.
     pub deployments: Vec<Arc<Deployment>>,
+}
+
+impl Group {
+    /// The same for a request that brings `own`, which goes to one server: that of the first deployment
+    /// that takes it.
+    ///
+    /// # Errors
+    /// The name of what may not be brought.
+    pub fn of_client(&self, own: &ClientCredential) -> Result<Self, &'static str> {
+        let mut refused = None;
+        let mut deployments: Vec<Arc<Deployment>> = Vec::new();
+        for known in &self.deployments {
+            let target = match known.target.of_client(own) {
+                Ok(target) => target,
+                Err(what) => {
+                    refused.get_or_insert(what);
+                    continue;
+                }
+            };
+            let parked = known.parked.clone().filter(|_| !known.target.clients.is_needed);
+            let of_client = Deployment { target, parked, ..Deployment::clone(known) };
+            let is_there = |first: &Arc<Deployment>| {
+                first.provider == of_client.provider
+                    && first.target.api_base == of_client.target.api_base
+            };
+            if deployments.first().is_none_or(is_there) {
+                deployments.push(Arc::new(of_client));
+            }
+        }
+        match refused {
+            Some(what) if deployments.is_empty() => Err(what),
+            Some(_) | None => Ok(Self { name: Arc::clone(&self.name), deployments }),
+        }
+    }
 }
 
 /// One way to serve a group: a provider, an address, an upstream model, a credential.

@@ -13,7 +13,7 @@ const OUTSIDE: &[(&str, &[&str])] =
 const CHAOS: &[&str] = &["cluster", "mock-upstream"];
 
 /// What a pure crate may take from outside: encoders, value types, hashes, ciphers, a persistent
-/// map, a calendar.
+/// map, a calendar, patterns.
 const PURE_DEPENDENCIES: &[&str] = &[
     "base64",
     "bytes",
@@ -25,6 +25,7 @@ const PURE_DEPENDENCIES: &[&str] = &[
     "jiff",
     "memchr",
     "poly1305",
+    "regex",
     "ring",
     "salsa20",
     "serde",

@@ -40,6 +40,9 @@ impl Attempt {
 
     /// Takes note of how fast its backend answers.
     pub(crate) fn measured(&self, stream: bool, took: Duration, now: MonoMillis) {
+        if self.deployment.target.is_clients {
+            return;
+        }
         let pace = if stream { &self.backend.first } else { &self.backend.token };
         pace.measured(took, now);
     }

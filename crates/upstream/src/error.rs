@@ -52,6 +52,15 @@ impl Failure {
         Self::new(deployment, ProviderError::unsendable(speaker, error))
     }
 
+    /// The same without the client's own key, which some servers repeat: failures are put on record.
+    pub(crate) fn hiding(mut self) -> Self {
+        let target = &self.deployment.target;
+        if let Some(key) = target.api_key.as_ref().filter(|_| target.is_clients) {
+            self.error.message = self.error.message.replace(key.expose(), "******");
+        }
+        self
+    }
+
     /// Whether the provider refuses to be asked for a stream's usage. Only its words tell: there is
     /// no code for it.
     pub(crate) fn is_about_stream_options(&self) -> bool {

@@ -237,6 +237,10 @@ impl Upstream {
     /// Takes note of how an attempt ended.
     fn observe(&self, attempt: &Attempt, outcome: dunlin_router::Outcome, retry: &Retry) {
         self.0.attempts.ended(outcome);
+        // A client's own key, or its server, says nothing of the operator's.
+        if attempt.deployment.target.is_clients {
+            return;
+        }
         self.0.table.observe(attempt, outcome, retry, self.0.clock.mono());
     }
 }

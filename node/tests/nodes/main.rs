@@ -15,6 +15,7 @@ mod called_budgets;
 mod calls;
 mod chaos;
 mod cli;
+mod client_keys;
 mod cloud_batches;
 mod commands;
 mod config_api;

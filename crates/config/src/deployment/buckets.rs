@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use dunlin_llm::Buckets;
 
-use super::{Aim, Draft, bedrock, callable, vertex};
+use super::{Aim, Draft, bedrock, vertex};
+use crate::destination::callable;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::report::Report;
 

@@ -139,3 +139,24 @@ fn cache_points_demands_and_forwarded_headers_are_read() {
     let mock = format!("{MODEL}    mock_response: hi\n");
     assert!(said(&mock).contains("litellm_params.mock_response is refused"), "{}", said(&mock));
 }
+
+#[test]
+fn what_requests_may_bring_is_said_for_a_model_or_for_all() {
+    let clients = |loaded: &Loaded| deployment(loaded, "m", 0).target.clients;
+    let none = with("");
+    assert!(!none.catalog.takes_client_keys && !clients(&none).key);
+    let list = "    configurable_clientside_auth_params:\n    - api_key\n    \
+                - api_base: ^https://[^/]*\\.ai/v1$\n    - api_base\n";
+    let one = with(list);
+    assert!(one.catalog.takes_client_keys && clients(&one).key);
+    assert_eq!(clients(&one).bases.len(), 1);
+    assert!(!clients(&one).networks.allows("127.0.0.1".parse().expect("an address")));
+    let note = "configurable_clientside_auth_params: api_base without a pattern";
+    assert!(said(&format!("{MODEL}{list}")).contains(note));
+    let bad = format!("{MODEL}    configurable_clientside_auth_params: [{{api_base: \"(\"}}]\n");
+    assert!(said(&bad).contains("has a pattern that is none"), "{}", said(&bad));
+    let all = with("general_settings: {allow_client_side_credentials: true}\n");
+    assert!(all.catalog.takes_client_keys && clients(&all).key && clients(&all).bases.is_empty());
+    let needed = deployment(&with(list), "m", 0);
+    assert!(needed.parked.is_some() && needed.target.clients.is_needed, "no key is set");
+}

@@ -99,8 +99,7 @@ impl<'a> FormReader<'a> {
                 }
             }
             Role::Refused => {
-                let (route, name) = (endpoint.route(), base.to_owned());
-                return Err(BadRequest::CredentialInBody { route, name });
+                return Err(BadRequest::credential(endpoint, base));
             }
             Role::Guard => return Err(BadRequest::not_enforced(endpoint, base)),
             Role::Dropped => self.cut(part),

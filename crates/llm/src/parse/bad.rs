@@ -91,6 +91,12 @@ impl BadRequest {
         Self::NotEnforced { route: endpoint.route(), name: name.to_owned() }
     }
 
+    /// A credential, or part of one, that may not be in the body.
+    #[must_use]
+    pub fn credential(endpoint: Endpoint, name: &str) -> Self {
+        Self::CredentialInBody { route: endpoint.route(), name: name.to_owned() }
+    }
+
     fn param(&self) -> Option<&str> {
         match self {
             Self::Malformed { .. } | Self::NotAnObject | Self::Multipart { .. } => {

@@ -237,7 +237,7 @@ struct GroupInfo {
     health_status: Option<()>,
     health_response_time: Option<()>,
     health_checked_at: Option<()>,
-    configurable_clientside_auth_params: Option<()>,
+    configurable_clientside_auth_params: Option<Value>,
 }
 
 /// LiteLLM gives these of every group.
@@ -281,7 +281,8 @@ impl GroupInfo {
             health_status: None,
             health_response_time: None,
             health_checked_at: None,
-            configurable_clientside_auth_params: None,
+            configurable_clientside_auth_params: object(first.about.params.get())
+                .remove("configurable_clientside_auth_params"),
         }
     }
 }

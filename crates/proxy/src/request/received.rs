@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use bytes::Bytes;
-use dunlin_llm::{BadRequest, ChatRequest, Endpoint, Said, parse, parse_upload};
+use dunlin_llm::{BadRequest, ChatRequest, ClientCredential, Endpoint, Said, parse, parse_upload};
 
 use crate::relay::fields;
 use crate::request::call::Call;
@@ -12,7 +12,8 @@ use crate::request::caller::Caller;
 use crate::request::kept::OpenedBody;
 use crate::request::{body, moderator};
 use crate::response::error::{Failed, Refused};
-use crate::{Forwarded, Proxy, Serving};
+use crate::response::words;
+use crate::{Forwarded, Proxy, Serving, several};
 
 /// A client's wish that nothing is kept of what is said.
 const REDACTION: &str = "x-litellm-enable-message-redaction";
@@ -31,6 +32,8 @@ pub(crate) struct Received {
     /// Its body, and the kept things that it speaks of.
     pub(crate) opened: OpenedBody,
     pub(crate) chat: ChatRequest,
+    /// The credential that it brings, which is nowhere else in it.
+    pub(crate) own: Option<ClientCredential>,
     /// Whether nothing of what is said may be kept.
     pub(crate) is_redacted: bool,
 }
@@ -47,6 +50,7 @@ impl Unread {
         let Self { head, body, path_model } = self;
         let most = serving.settings.max_request_bytes;
         let body = body::read(body, &head.headers, most).await?;
+        let (own, body) = own(serving, call.endpoint, body)?;
         let mut opened = OpenedBody::of(proxy, call.endpoint, caller, (body, most)).await?;
         let is_moderation = call.endpoint == Endpoint::Moderations;
         let moderator = is_moderation.then(|| moderator::of(serving, caller)).flatten();
@@ -62,8 +66,34 @@ impl Unread {
             chat => chat?,
         };
         let chat = as_configured(serving, chat, &head.headers);
-        Ok(Received { head, opened, chat, is_redacted })
+        if let Some(why) = own.as_ref().and_then(|_| alone(&chat, serving)) {
+            return Err(Refused::Unfit { param: "api_key", message: why.to_owned() }.into());
+        }
+        Ok(Received { head, opened, chat, own, is_redacted })
     }
+}
+
+/// Takes the client's own credential out of a body before anybody keeps that.
+fn own(
+    serving: &Serving,
+    endpoint: Endpoint,
+    body: Bytes,
+) -> Result<(Option<ClientCredential>, Bytes), Refused> {
+    if !serving.catalog.takes_client_keys {
+        return Ok((None, body));
+    }
+    Ok(match ClientCredential::take(endpoint, &body).map_err(Refused::BadRequest)? {
+        Some((own, body)) => (Some(own), body),
+        None => (None, body),
+    })
+}
+
+/// Why a request cannot bring a credential.
+fn alone(chat: &ChatRequest, serving: &Serving) -> Option<&'static str> {
+    if chat.background() {
+        return Some(words::OWN_KEY_IN_BACKGROUND);
+    }
+    several::named(chat, &serving.catalog).map(|_| words::OWN_KEY_FOR_SEVERAL)
 }
 
 /// The model of the end user whom a request names that names no model.

@@ -17,6 +17,11 @@ pub(crate) const BAD_FRAMING: &str = "the chunks of the request body are not fra
      `Transfer-Encoding: chunked` has it: each is its length in hexadecimal digits, CRLF, so many \
      bytes, CRLF; the last one has the length 0";
 
+pub(crate) const OWN_KEY_IN_BACKGROUND: &str = "a response in the background is asked after with this gateway's own credential: leave out \
+     background, or api_key";
+pub(crate) const OWN_KEY_FOR_SEVERAL: &str =
+    "a key goes to one provider: name one model, or leave out api_key";
+
 pub(crate) fn no_lender(prefix: &str, provider: &str) -> String {
     format!(
         "no deployment provides a credential for /{prefix}: add one to model_list whose \
