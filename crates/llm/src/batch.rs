@@ -13,7 +13,7 @@ mod labels;
 mod lines;
 pub mod passed;
 
-pub use labels::{BadLine, Hearing, LabelSet, LineLabels, MAX_SETS, Shape, without_ours};
+pub use labels::{BadBatch, BadLine, Hearing, LabelSet, LineLabels, MAX_SETS, Shape, without_ours};
 pub use lines::{Line, Lines};
 
 /// What a batch is to which nothing will be added: in OpenAI's words, and in Mistral's.

@@ -13,7 +13,7 @@ use http::{HeaderName, HeaderValue, Request, StatusCode};
 
 use crate::encode::{EncodeError, add_headers, post_without_credential, secret_value};
 use crate::params::{self, Params};
-use crate::{Provider, ProviderError, StreamDecoder, Variables};
+use crate::{Provider, ProviderError, StreamDecoder, Variables, relay};
 
 mod betas;
 mod stream;
@@ -26,6 +26,8 @@ pub(crate) static PROVIDER: Anthropic = Anthropic;
 pub(crate) struct Anthropic;
 
 const SPEAKER: &str = "AnthropicException";
+/// What it keeps.
+const BATCHES: &str = "/messages/batches";
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 /// What the common form is written in. The newer one has no sampling parameters any more.
@@ -104,6 +106,11 @@ impl Provider for Anthropic {
 
     fn passes(&self, request: &ChatRequest, _to: &Target) -> bool {
         request.endpoint() == Endpoint::Messages
+    }
+
+    fn kept_url(&self, to: &Target, route: &str) -> Option<String> {
+        let is_kept = route.starts_with(BATCHES);
+        is_kept.then(|| relay::url(self.id(), &to.api_base, &format!("/v1{route}"), None))
     }
 
     fn encode(

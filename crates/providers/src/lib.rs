@@ -152,7 +152,7 @@ pub trait Provider: Sync {
     }
 
     /// The URL of `route`, such as `/files/file-1`, where the server of `to` keeps files, batches and
-    /// responses as OpenAI does. `None`: it keeps none.
+    /// responses as OpenAI does, or batches of messages. `None`: it keeps none.
     fn kept_url(&self, _to: &Target, _route: &str) -> Option<String> {
         None
     }

@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead, KeyInit};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use dunlin_llm::Endpoint;
 use dunlin_types::{DeploymentId, KeyDigest, NodeId, Secret, Secrets, UnixMillis};
 use hkdf::Hkdf;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,8 @@ pub(crate) enum Kind {
     Response,
     File,
     Batch,
+    /// A batch of Anthropic's.
+    MessageBatch,
     /// A model that is being tuned.
     Job,
     /// A conversation whose sound passes by the gateway.
@@ -50,6 +53,7 @@ impl Kind {
             Self::Response => "resp_",
             Self::File => "file-",
             Self::Batch => "batch_",
+            Self::MessageBatch => "msgbatch_",
             Self::Job => "ftjob-",
             Self::Call => "rtc_",
             Self::Conversation => "conv_",
@@ -64,6 +68,7 @@ impl Kind {
             Self::Job => 4,
             Self::Call => 5,
             Self::Conversation => 6,
+            Self::MessageBatch => 7,
         }
     }
 
@@ -73,10 +78,16 @@ impl Kind {
             Self::Response => "responses",
             Self::File => "files",
             Self::Batch => "batches",
+            Self::MessageBatch => "messages/batches",
             Self::Job => "fine_tuning/jobs",
             Self::Call => "realtime/calls",
             Self::Conversation => "conversations",
         }
+    }
+
+    /// In whose words calls about it are answered.
+    pub(crate) fn endpoint(self) -> Endpoint {
+        if self == Self::MessageBatch { Endpoint::Messages } else { Endpoint::Responses }
     }
 
     /// What messages call it.
@@ -85,6 +96,7 @@ impl Kind {
             Self::Response => "response",
             Self::File => "file",
             Self::Batch => "batch",
+            Self::MessageBatch => "message batch",
             Self::Job => "fine-tuning job",
             Self::Call => "call",
             Self::Conversation => "conversation",
@@ -323,8 +335,8 @@ mod tests {
         let key = KeyDigest::of("sk-1");
         let hash = KeyDigest::of("a deployment").to_string();
         let mut all = Vec::new();
-        let others = [Kind::File, Kind::Batch, Kind::Job, Kind::Call, Kind::Conversation];
-        for kind in [Kind::Response].into_iter().chain(others) {
+        let first = [Kind::Response, Kind::File, Kind::Batch, Kind::MessageBatch];
+        for kind in first.into_iter().chain([Kind::Job, Kind::Call, Kind::Conversation]) {
             for owner in [Owner::Master, Owner::of(Some(&key))] {
                 let names = [hash.as_str(), "my-own-id", "", &hash.to_uppercase()];
                 let named = names.map(|name| Home::Deployment(DeploymentId(name.into())));

@@ -19,7 +19,7 @@ use dunlin_providers::relay::sent_model;
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::relay::{Asked, Lenders, lenders, priced};
 use dunlin_router::{Catalog, Strategy};
-use dunlin_upstream::{Failure, Progress, Relay, Upload};
+use dunlin_upstream::{Attempt, Failure, Progress, Relay, Upload};
 
 use crate::attempts::entry;
 use crate::attempts::{GroupFailed, not_asked};
@@ -42,6 +42,7 @@ mod upload;
 mod usage;
 mod wanted;
 
+use batches::shown::{Answered, Shown, Whole};
 use understood::Understood;
 use upload::Sent;
 use wanted::Wanted;
@@ -54,12 +55,19 @@ const MODEL_HEADER: HeaderName = HeaderName::from_static("x-litellm-model");
 pub(crate) struct Way {
     pub(crate) prefix: &'static str,
     pub(crate) providers: &'static [&'static str],
+    /// It has a path of ours without the prefix, and what is made by it is its maker's alone.
+    pub(crate) owned: bool,
 }
+
+/// Where batches of messages are made.
+pub(crate) const MESSAGE_BATCHES: Way =
+    Way { prefix: "anthropic", providers: &["anthropic"], owned: true };
 
 /// Answers one request.
 pub(crate) async fn serve(proxy: &Proxy, way: Way, request: Request) -> Response<Body> {
-    // Errors of ours are in OpenAI's form, as LiteLLM has them on these routes.
-    let call = Call::begin(proxy, Endpoint::ChatCompletions, &request);
+    // Errors of ours are in OpenAI's form, as LiteLLM has them on the routes with a prefix.
+    let endpoint = if way.owned { Endpoint::Messages } else { Endpoint::ChatCompletions };
+    let call = Call::begin(proxy, endpoint, &request);
     let answered = conduct(proxy, &call, way, request).await;
     call.answer(proxy, answered)
 }
@@ -74,10 +82,9 @@ async fn conduct(
     let (mut head, body) = request.into_parts();
     let query = query(&mut head, way);
     let mut caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
-    let path = path(&head.uri, way.prefix)?;
+    let path = path(&head.uri, if way.owned { "" } else { way.prefix })?;
     let (most, at) = (serving.settings.max_request_bytes, (way.prefix, path));
     let Sent { whole: body, upload } = upload::take(body, &head, &caller, at, most).await?;
-    let progress = upload.as_ref().map(Upload::progress);
     let (labels, body) = caller.said(&head, body, batches::is_heard(way, &head, path))?;
     let body = usage::asked_for(&serving.settings, way, path, body);
     let wanted = Wanted::read(way, &head, path, &body)?;
@@ -120,26 +127,71 @@ async fn conduct(
     if let Some(heard) = heard {
         let (headers, labels) = (&head.headers, &labels);
         let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers, labels };
+        let heard = batches::Heard { owned: way.owned, ..heard };
         return heard.make(asking, &wanted.models(), attempt, passed, (bill, told)).await;
     }
-    batches::look(proxy, way, (&head.method, path), &deployment).await;
     let model = if wanted.model() == renamed { upstream } else { wanted.model() };
     let mut price = Price { catalog: Arc::clone(&serving.catalog), way, model: String::new() };
     bill.priced_as("", Pricing::Unpriced);
     price.learn(&mut bill, model);
-    let (timeout, retry) = (deployment.timeout, serving.catalog.retry);
-    let relayed = match proxy.0.upstream.relay(attempt, (passed, upload), timeout, retry).await {
-        Ok(relayed) => relayed,
-        Err(failure) => {
-            let failed = unanswered(&lenders.group.name, failure, progress.as_deref());
-            return Err(bill.fail(failed));
+    let shown = Shown::of(way, &head.method, path);
+    let picked =
+        Picked { proxy, call, wanted: &wanted, group: &lenders.group.name, attempt, price };
+    picked.answer((passed, upload), shown, (bill, told)).await
+}
+
+/// A call of a provider's own API, and who was picked for it.
+struct Picked<'a> {
+    proxy: &'a Proxy,
+    call: &'a Call,
+    wanted: &'a Wanted,
+    group: &'a Arc<str>,
+    attempt: Attempt,
+    price: Price,
+}
+
+impl Picked<'_> {
+    /// Passes it on. Its answer comes as it is.
+    async fn answer(
+        self,
+        (passed, upload): (Relay, Option<Upload>),
+        shown: Option<Shown>,
+        (mut bill, told): (Bill, AnswerHeaders),
+    ) -> Result<Response<Body>, Failed> {
+        let Self { proxy, call, wanted, group, attempt, price } = self;
+        let deployment = Arc::clone(attempt.deployment());
+        if let Some(shown) = &shown {
+            shown.before(proxy, &deployment).await;
         }
-    };
-    let told = told.lent(call, &deployment);
-    let made = understood::made(&head.method, wanted.read.as_ref(), deployment, &mut bill);
-    let (status, headers) = (relayed.status, fields::incoming(&relayed.headers));
-    let body = passing::body(relayed, bill, Some(price), made);
-    Ok(headers::relayed(told, status, headers, body))
+        let (timeout, retry) = (deployment.timeout, price.catalog.retry);
+        let (progress, method) = (upload.as_ref().map(Upload::progress), passed.method.clone());
+        let relaying = proxy.0.upstream.relay(attempt, (passed, upload), timeout, retry);
+        let relayed = match relaying.await {
+            Ok(relayed) => relayed,
+            Err(failure) => {
+                let failed = unanswered(group, failure, progress.as_deref());
+                return Err(bill.fail(failed));
+            }
+        };
+        let told = told.lent(call, &deployment);
+        let answered = match shown {
+            Some(shown) => shown.answered(proxy, &deployment, relayed).await,
+            None => Ok(Answered::Passing(relayed)),
+        };
+        match answered {
+            Ok(Answered::Passing(relayed)) => {
+                let made = understood::made(&method, wanted.read.as_ref(), deployment, &mut bill);
+                let (status, headers) = (relayed.status, fields::incoming(&relayed.headers));
+                let body = passing::body(relayed, bill, Some(price), made);
+                Ok(headers::relayed(told, status, headers, body))
+            }
+            Ok(Answered::Whole(Whole { status, fields, body })) => {
+                bill.delivered_free();
+                Ok(headers::relayed(told, status, fields, body))
+            }
+            Err(refused) => Err(bill.fail(refused)),
+        }
+    }
 }
 
 /// The call as its provider gets it, which knows the model by the second name.
@@ -170,8 +222,11 @@ fn query(head: &mut Parts, way: Way) -> Option<String> {
 /// The path below `prefix`, as it was written. One that leads upward could leave what the
 /// deployment's address begins with.
 fn path<'u>(uri: &'u Uri, prefix: &str) -> Result<&'u str, Refused> {
-    let path = uri.path().trim_start_matches('/');
-    let rest = path.strip_prefix(prefix).expect("the route begins so");
+    let path = uri.path();
+    let rest = match prefix {
+        "" => path,
+        _ => path.trim_start_matches('/').strip_prefix(prefix).expect("the route begins so"),
+    };
     if climbs(rest) { Err(Refused::ClimbingPath) } else { Ok(rest) }
 }
 

@@ -114,7 +114,7 @@ fn table() -> Table {
         }
     }
     for &(prefix, providers) in PREFIXES {
-        let way = Way { prefix, providers };
+        let way = Way { prefix, providers, owned: false };
         table = table.any(&format!("/{prefix}/{{*rest}}"), pass(way));
     }
     for prefix in ["", "/v1", "/openai", "/openai/v1"] {
@@ -123,7 +123,7 @@ fn table() -> Table {
             .post(&format!("{prefix}/realtime/calls"), realtime::calls::create)
             .post(&format!("{prefix}/realtime/client_secrets"), realtime::secrets::create);
     }
-    kept(table)
+    message_batches(kept(table))
         .get("/responses", socket::serve)
         .get("/v1/responses", socket::serve)
         .get("/openai/v1/responses", socket::serve)
@@ -206,6 +206,27 @@ fn kept(mut table: Table) -> Table {
             .post(&jobs, make_job)
             .with(&jobs, Method::GET, list(Kind::Job, provider));
         table = conversations(table, &format!("{prefix}/conversations"), provider);
+    }
+    table
+}
+
+/// What can be done with batches of messages.
+fn message_batches(table: Table) -> Table {
+    const ALL: &str = "/v1/messages/batches";
+    const ONE: [(&str, Method, &str); 4] = [
+        ("/{id}", Method::GET, ""),
+        ("/{id}", Method::DELETE, ""),
+        ("/{id}/cancel", Method::POST, "/cancel"),
+        ("/{id}/results", Method::GET, "/results"),
+    ];
+    let kind = Kind::MessageBatch;
+    let make = move |State(proxy): State<Proxy>, request: Request| async move {
+        relay::serve(&proxy, relay::MESSAGE_BATCHES, request).await
+    };
+    let mut table = table.post(ALL, make).with(ALL, Method::GET, list(kind, None));
+    for (path, method, suffix) in ONE {
+        let one = about_one(&method, About { kind, suffix });
+        table = table.with(&format!("{ALL}{path}"), method, one);
     }
     table
 }

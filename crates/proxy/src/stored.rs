@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, Response};
 use bytes::Bytes;
 use dunlin_admission::{Bounds, Demand};
 use dunlin_journal::Origin;
-use dunlin_llm::{Endpoint, Labels};
+use dunlin_llm::Labels;
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::{Deployment, Group};
 use dunlin_types::Tokens;
@@ -43,7 +43,7 @@ pub(crate) mod input;
 pub(crate) mod jobs;
 pub(crate) mod lists;
 mod made_of;
-mod noted;
+pub(crate) mod noted;
 pub(crate) mod output;
 mod refusals;
 mod resumed;
@@ -69,7 +69,7 @@ pub(crate) async fn serve(
     id: &str,
     request: Request,
 ) -> Response<Body> {
-    let call = Call::begin(proxy, Endpoint::Responses, &request);
+    let call = Call::begin(proxy, about.kind.endpoint(), &request);
     let answered = conduct(proxy, &call, about, id, request).await;
     call.answer(proxy, answered)
 }
@@ -95,6 +95,10 @@ async fn conduct(
     let home = home.ok_or(Refused::homeless(about.kind.noun()))?;
 
     let (bill, told) = asking.admit(&home.group, Tokens(0), Bounds::default()).await?;
+    if about.kind == Kind::MessageBatch && head.method == Method::DELETE {
+        // Its answers go with it.
+        watch::look_now(proxy, home, &kept.upstream).await;
+    }
     let attempt = asking.attempt(&alone(home), Tokens(0))?;
     let segment = path_segment(&kept.upstream);
     let path = format!("/{}/{segment}{}", about.kind.collection(), about.suffix);
@@ -105,7 +109,10 @@ async fn conduct(
 
     // The master sees a thing under the same id as its owner.
     let sealing = Sealing::new(proxy, kept.owner, home);
-    if about.suffix == "/content" {
+    if about.suffix == "/results" {
+        watch::charge_now(proxy, home, &kept.upstream).await;
+    }
+    if matches!(about.suffix, "/content" | "/results") {
         return Ok(answer.content());
     }
     if answer.is_stream() {

@@ -8,6 +8,7 @@ use crate::harness;
 use crate::responses::{line, now, start, upload};
 
 mod lines;
+mod messages;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_not_begun_where_a_budget_is_spent_or_a_limit_reached() -> anyhow::Result<()> {

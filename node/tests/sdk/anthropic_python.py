@@ -144,6 +144,40 @@ def count_tokens(on):
     holds(0 < short < long, f"{short} and {long}")
 
 
+@case("claude")
+def message_batches(on):
+    client = sdk(on, api_key=on.key(models=[on.model]))
+    asked = {"one": "[[say:good day]]", "two": "[[say:good night]]"}
+    requests = [
+        {"custom_id": name, "params": {"model": on.model, "max_tokens": 64, "messages": say(text)}}
+        for name, text in asked.items()
+    ]
+    made = client.messages.batches.create(requests=requests)
+    same((made.type, made.processing_status, made.results_url), ("message_batch", "in_progress", None))
+    elsewhere = on.nodes[(on.node + 1) % len(on.nodes)]
+    other = sdk(on, base_url=elsewhere, api_key=client.api_key)
+    done = other.messages.batches.retrieve(made.id)
+    same((done.id, done.processing_status, done.request_counts.succeeded), (made.id, "ended", 2))
+    answers = {line.custom_id: line.result.message.content[0].text for line in other.messages.batches.results(made.id)}
+    same(answers, {"one": "good day", "two": "good night"})
+    below = sdk(on, base_url=elsewhere + "/anthropic", api_key=client.api_key)
+    passed = below.messages.batches.create(requests=requests)
+    same(below.messages.batches.retrieve(passed.id).processing_status, "ended")
+    same(len(list(below.messages.batches.results(passed.id))), 2, "answers below the prefix")
+    second = client.messages.batches.create(requests=requests[:1])
+    same([batch.id for batch in other.messages.batches.list(limit=1)], [second.id, made.id])
+    same(other.messages.batches.cancel(second.id).processing_status, "canceling")
+    stranger = sdk(on, api_key=on.key()).messages.batches
+    for call in (stranger.retrieve, stranger.results, stranger.cancel, stranger.delete):
+        raises(anthropic.NotFoundError, call, made.id)
+    same(list(stranger.list()), [])
+    requests[1]["params"]["model"] = "chat"
+    error = raises(anthropic.BadRequestError, sdk(on).messages.batches.create, requests=requests)
+    holds("request 2: " in str(error), error)
+    same(other.messages.batches.delete(made.id).type, "message_batch_deleted")
+    raises(anthropic.NotFoundError, client.messages.batches.retrieve, made.id)
+
+
 @case
 def models(on):
     """With `anthropic-version`, which this SDK sends, the list has Anthropic's shape."""

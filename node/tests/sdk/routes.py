@@ -8,6 +8,9 @@ SERVED = [
     "GET /v1/models", "GET /models", "GET /v1/models/{id}", "GET /models/{id}",
     "GET /model/info", "GET /v1/model/info", "GET /v2/model/info", "GET /model_group/info",
     "POST /v1/messages", "POST /v1/messages/count_tokens",
+    "POST /v1/messages/batches", "GET /v1/messages/batches",
+    "GET /v1/messages/batches/{id}", "DELETE /v1/messages/batches/{id}",
+    "POST /v1/messages/batches/{id}/cancel", "GET /v1/messages/batches/{id}/results",
     *(f"POST {before}/responses{path}" for before in ("/v1", "", "/openai/v1")
       for path in ("", "/compact", "/input_tokens", "/{id}/cancel")),
     *(f"{method} {before}/responses/{{id}}" for before in ("/v1", "", "/openai/v1") for method in ("GET", "DELETE")),

@@ -59,6 +59,7 @@ SINGLE = {
     "speech": "/v1/audio/speech",
     "rerank": "/rerank",
     "count_tokens": "/v1/messages/count_tokens",
+    "message_batches": "/v1/messages/batches",
     "models": "/v1/models",
     "realtime": "/v1/realtime",
     "realtime_of_a_browser": "/v1/realtime/client_secrets",

@@ -105,6 +105,15 @@ pub enum BadLine {
     },
 }
 
+/// Why a batch cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadBatch {
+    /// The number of the request that cannot be part of it; `None`: it is none at all.
+    pub request: Option<u64>,
+    /// Why.
+    pub why: BadLine,
+}
+
 /// The requests of a batch, as they are heard one after the other.
 #[derive(Debug, Default)]
 pub struct Hearing {

@@ -9,9 +9,9 @@ use dunlin_types::{Tokens, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{BadLine, Hearing, KeptBatch, Shape, without_ours};
+use super::{BadBatch, Hearing, KeptBatch, Shape, without_ours};
 use crate::bound::Bound;
-use crate::edit::member;
+use crate::edit::{self, member};
 use crate::estimate::prompt_tokens;
 use crate::ids::{Place, rename_ids};
 use crate::json::string;
@@ -97,6 +97,9 @@ pub enum Answers {
     Elsewhere,
 }
 
+/// Where Anthropic's own API has its batches, and ours those that are made by that.
+const MESSAGES: &str = "/v1/messages/batches";
+
 /// What one answer of a batch used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {
@@ -106,15 +109,6 @@ pub struct Answered {
     pub usage: Usage,
     /// Whether nobody counted.
     pub estimated: bool,
-}
-
-/// Why a batch cannot be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadBatch {
-    /// The number of the request that cannot be part of it; `None`: it is none at all.
-    pub request: Option<u64>,
-    /// Why.
-    pub why: BadLine,
 }
 
 /// What one request of a batch asks for.
@@ -177,6 +171,25 @@ impl Shelf {
             Form::Anthropic | Form::OpenAi | Form::Bedrock | Form::Vertex => id,
         };
         is_name(name).then(|| format!("{}/{id}", self.path))
+    }
+
+    /// Batches of messages.
+    #[must_use]
+    pub fn of_messages() -> Self {
+        Self { form: Form::Anthropic, path: MESSAGES.to_owned() }
+    }
+
+    /// A batch that says where its answers are as they are reached here: Anthropic's own address would
+    /// be shown the client's key.
+    #[must_use]
+    pub fn answered_here(&self, batch: Bytes) -> Bytes {
+        const PLACE: &str = "results_url";
+        let says = member(&batch, PLACE).is_some_and(|place| place.starts_with('"'));
+        let path = text(&batch, "id").filter(|_| self.form == Form::Anthropic && says);
+        match path.and_then(|id| self.path_of(&id)) {
+            Some(path) => edit::with(batch, PLACE, &format!("\"{path}/results\"")),
+            None => batch,
+        }
     }
 
     /// A batch as its provider shows it. `None`: it is none.

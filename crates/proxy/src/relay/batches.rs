@@ -10,8 +10,8 @@ use axum::http::{Method, Response};
 use bytes::Bytes;
 use dunlin_admission::{Bounds, CountedBatch, counts_batches, has_budget};
 use dunlin_ledger::Pricing;
-use dunlin_llm::batch::LineLabels;
-use dunlin_llm::batch::passed::{BadBatch, Shelf};
+use dunlin_llm::batch::passed::Shelf;
+use dunlin_llm::batch::{BadBatch, LineLabels};
 use dunlin_providers::relay::sent_model;
 use dunlin_router::relay::{Asked, Lenders, NoLender, lenders};
 use dunlin_router::{Access, Catalog, Deployment, listed};
@@ -24,9 +24,10 @@ use super::passing::{self, Made};
 use super::{Way, fields, unanswered, wanted};
 use crate::attempts::hold;
 use crate::bill::Bill;
+use crate::ids::{Kind, Owner};
 use crate::request::call::Call;
 use crate::request::caller::Caller;
-use crate::request::kept::is_beside;
+use crate::request::kept::{Sealing, is_beside};
 use crate::response::error::{Failed, Place, Refused};
 use crate::response::headers;
 use crate::response::told::AnswerHeaders;
@@ -35,14 +36,22 @@ use crate::stored::Asking;
 use crate::stored::answer::{MAX_OBJECT_BYTES, collect};
 use crate::stored::bucket::{Bucket, Unread};
 use crate::stored::input::Input;
+use crate::stored::noted;
 use crate::stored::shares::Shares;
-use crate::stored::watch::{self, Passed, Thing};
+use crate::stored::watch::{Passed, Thing};
 use crate::{Proxy, Serving};
+
+pub(super) mod shown;
+
+use shown::Whole;
 
 /// Models of a batch whose names are kept, and how long those are at most: the others are charged by
 /// what their answers call them.
 const MAX_MODELS: usize = 32;
 const MAX_MODEL_BYTES: usize = 256;
+
+/// Different models that the requests of one batch may name where each is heard: each is looked up.
+const MAX_NAMED: usize = 100;
 
 /// What each request of a batch is, in its provider's words.
 const REQUEST: &str = "request";
@@ -56,6 +65,8 @@ pub(super) struct Heard<'a> {
     labels: LineLabels,
     /// Whether something that they say is not for the provider.
     has_ours: bool,
+    /// Whether it is its maker's alone.
+    pub(super) owned: bool,
 }
 
 /// A batch that is to be made.
@@ -80,7 +91,7 @@ impl Batch {
             Ok(hearing) => {
                 let has_ours = hearing.has_ours();
                 let (maker, labels) = (caller.clone(), hearing.end());
-                Ok(Heard { batch: self, maker, labels, has_ours })
+                Ok(Heard { batch: self, maker, labels, has_ours, owned: false })
             }
             Err(BadBatch { request: Some(number), why }) => {
                 Err(Failed::from(why).at(Place { noun: REQUEST, number }))
@@ -101,6 +112,10 @@ impl Batch {
         let refused = |none| Refused::no_lender(none, way, caller);
         if !self.shelf.form.is_heard() {
             return Ok(found.map_err(refused)?);
+        }
+        if self.models.len() > MAX_NAMED {
+            let message = format!("A batch names {MAX_NAMED} different models at most.");
+            return Err(Refused::Unfit { param: "model", message }.into());
         }
         let at = |model: &str| Place { noun: REQUEST, number: self.models[model] };
         let mut all = match found {
@@ -219,19 +234,23 @@ pub(super) fn is_heard(way: Way, head: &Parts, path: &str) -> bool {
     makes && Shelf::of_making(way.prefix, path).is_some_and(|shelf| shelf.form.is_heard())
 }
 
-/// What models are called where a batch is made.
-struct Names<'a> {
-    catalog: &'a Catalog,
-    by: &'a Deployment,
-}
+/// What models are called where a batch is made: the provider's names for those of ours that are of the
+/// same account.
+struct Names<'m>(BTreeMap<&'m str, String>);
 
-impl Names<'_> {
-    /// The provider's name for a model of ours that is of the same account.
+impl<'m> Names<'m> {
+    fn of(catalog: &Catalog, by: &Deployment, models: &[&'m str]) -> Self {
+        let theirs = |model: &&'m str| {
+            let lending = of_one(catalog, None, &[&by.provider], model);
+            let group = lending.filter(|lending| lending.renamed.is_some())?.group;
+            let there = group.deployments.iter().find(|known| is_beside(by, known))?;
+            Some((*model, sent_model(&there.provider, &there.target).to_owned()))
+        };
+        Self(models.iter().filter_map(theirs).collect())
+    }
+
     fn theirs(&self, model: &str) -> Option<String> {
-        let lending = of_one(self.catalog, None, &[&self.by.provider], model);
-        let group = lending.filter(|lending| lending.renamed.is_some())?.group;
-        let there = group.deployments.iter().find(|known| is_beside(self.by, known))?;
-        Some(sent_model(&there.provider, &there.target).to_owned())
+        self.0.get(model).cloned()
     }
 }
 
@@ -245,7 +264,7 @@ impl Heard<'_> {
         passed: Relay,
         (bill, told): (Bill, AnswerHeaders),
     ) -> Result<Response<Body>, Failed> {
-        let Self { batch, maker, labels, has_ours } = self;
+        let Self { batch, maker, labels, has_ours, owned } = self;
         let Asking { proxy, call, caller, .. } = asking;
         let catalog = &asking.serving.catalog;
         let by = Arc::clone(attempt.deployment());
@@ -261,7 +280,7 @@ impl Heard<'_> {
         if let Err(refused) = batch.check_place(proxy, caller, &by).await {
             return Err(bill.fail(refused));
         }
-        let names = Names { catalog, by: &by };
+        let names = Names::of(catalog, &by, models);
         let watched = batch.watched(&names, models, passed.query.as_deref());
         let rename = &mut |model: &str| names.theirs(model);
         let mut body = batch.shelf.form.with_models(&passed.body, rename);
@@ -269,6 +288,7 @@ impl Heard<'_> {
             body = batch.shelf.form.without_ours(body);
         }
         let told = told.lent(call, &by);
+        let owner = owned.then(|| maker.owner());
         let (proxy, retry) = (proxy.clone(), catalog.retry);
         let tasks = proxy.0.open.tasks.clone();
         let made = tasks.spawn(async move {
@@ -278,7 +298,7 @@ impl Heard<'_> {
                 Ok(relayed) => relayed,
                 Err(failure) => return Err(bill.fail(unanswered(&by.group, failure, None))),
             };
-            let about = Known { watched, counted, shares, labels };
+            let about = Known { watched, counted, shares, labels, owner };
             answered(&proxy, relayed, (bill, told), &by, about).await
         });
         made.await.unwrap_or_else(|_| {
@@ -294,6 +314,8 @@ struct Known {
     counted: Option<CountedBatch>,
     shares: Shares,
     labels: LineLabels,
+    /// Whose alone it is.
+    owner: Option<Owner>,
 }
 
 /// The provider has answered: the batch is watched before its client is told of it.
@@ -302,7 +324,7 @@ async fn answered(
     mut relayed: Relayed,
     (bill, told): (Bill, AnswerHeaders),
     by: &Deployment,
-    Known { watched, counted, shares, labels }: Known,
+    Known { watched, counted, shares, labels, owner }: Known,
 ) -> Result<Response<Body>, Failed> {
     let (status, fields) = (relayed.status, fields::incoming(&relayed.headers));
     if !status.is_success() {
@@ -317,7 +339,7 @@ async fn answered(
     };
     match watched.shelf.read(&body) {
         Some(batch) => {
-            let shares = match noted(proxy, by, &batch.id, (shares, labels)).await {
+            let shares = match keep(proxy, by, &batch.id, (shares, labels)).await {
                 Ok(shares) => shares,
                 Err(error) => {
                     warn!(%error, "a batch is charged to its maker alone, whomever it is for");
@@ -331,12 +353,21 @@ async fn answered(
             warn!("a provider's answer does not say which batch it has made: it is not charged")
         }
     }
+    let body = match owner {
+        Some(owner) => {
+            let kind = Kind::MessageBatch;
+            noted::note(proxy, kind, owner, by, &body).await;
+            Sealing::new(proxy, owner, by).object(&body, kind, by)
+        }
+        None => body,
+    };
     bill.delivered_free();
-    Ok(headers::relayed(told, status, fields, Body::from(body)))
+    let Whole { status, fields, body } = Whole::of(status, fields, body);
+    Ok(headers::relayed(told, status, fields, body))
 }
 
 /// Notes which requests of a batch are on whose behalf, if some are on that of others.
-async fn noted(
+async fn keep(
     proxy: &Proxy,
     by: &Deployment,
     id: &str,
@@ -346,21 +377,4 @@ async fn noted(
         Input::heard(labels).keep(proxy, by, id).await?;
     }
     Ok(shares.of(id))
-}
-
-/// A call about one batch is about to be passed on to `by`: one that shows its answers has them
-/// charged, one that deletes it waits for that.
-pub(super) async fn look(
-    proxy: &Proxy,
-    way: Way,
-    (method, path): (&Method, &str),
-    by: &Deployment,
-) {
-    let Some((_, named)) = Shelf::of_one(way.prefix, path) else { return };
-    let looking = watch::look_now(proxy, by, &named.id);
-    if *method == Method::DELETE {
-        looking.await;
-    } else if *method == Method::GET && named.shows_answers {
-        proxy.0.tasks.spawn(looking);
-    }
 }

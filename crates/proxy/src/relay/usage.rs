@@ -36,8 +36,8 @@ mod tests {
 
     #[test]
     fn a_stream_is_asked_for_its_usage_unless_its_client_says_whether_to() {
-        let openai = Way { prefix: "openai", providers: &["openai"] };
-        let mistral = Way { prefix: "mistral", providers: &["mistral"] };
+        let openai = Way { prefix: "openai", providers: &["openai"], owned: false };
+        let mistral = Way { prefix: "mistral", providers: &["mistral"], owned: false };
         let chats = "/v1/chat/completions";
         let asks = r#"{"stream":true,"stream_options":{"include_usage":true}}"#;
         let cases = [

@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
+use dunlin_llm::batch::passed::Shelf;
 use dunlin_llm::{Endpoint, Place, rename_ids, rename_ids_in_frame, responses};
 pub(crate) use dunlin_router::is_beside;
 use dunlin_router::{Candidates, Catalog, Deployment, Group};
@@ -298,6 +299,9 @@ impl Sealing {
                 return self.response(&body);
             }
             Kind::Batch => self.sealed(body, BATCH_FILES, Kind::File),
+            Kind::MessageBatch => {
+                return Shelf::of_messages().answered_here(self.sealed(body, &[&["id"]], kind));
+            }
             Kind::Job => {
                 let Ok(body) = rename_ids(body, MODEL, &mut |model: &str| {
                     let is_its_own = *model == *by.target.model;

@@ -9,6 +9,7 @@ use axum::http::header::CONTENT_TYPE;
 use bytes::{Bytes, BytesMut};
 use dunlin_admission::MadeBatch;
 use dunlin_llm::batch::KeptBatch;
+use dunlin_llm::batch::passed::Shelf;
 use dunlin_llm::responses::KeptResponse;
 use dunlin_llm::{Endpoint, Place};
 use dunlin_providers::ProviderError;
@@ -17,7 +18,7 @@ use dunlin_upstream::{Attempt, Relay, Relayed};
 
 use super::input::Input;
 use super::shares::Shares;
-use super::watch::Thing;
+use super::watch::{self, Thing};
 use super::{Asking, noted, output, resumed};
 use crate::Proxy;
 use crate::bill::Bill;
@@ -123,7 +124,12 @@ impl Answer {
         let told = match kind {
             // What training costs is on no price list.
             Kind::Job => told.cost(bill.delivered_unpriced(&by)),
-            Kind::Response | Kind::Conversation | Kind::Batch | Kind::File | Kind::Call => {
+            Kind::Response
+            | Kind::Conversation
+            | Kind::Batch
+            | Kind::MessageBatch
+            | Kind::File
+            | Kind::Call => {
                 bill.delivered_free();
                 told
             }
@@ -152,10 +158,17 @@ impl Answer {
             },
             Kind::Batch if pays => {
                 let bill = match KeptBatch::read(&body) {
-                    Some(batch) => output::charge(asking, &by, batch, bill),
+                    Some(batch) => output::charge(asking, &by, batch, bill).await,
                     None => Some(bill),
                 };
                 bill.into_iter().for_each(Bill::delivered_free);
+            }
+            Kind::MessageBatch => {
+                let batch = Shelf::of_messages().read(&body);
+                if let Some(batch) = batch.filter(|batch| batch.finished) {
+                    watch::charge_now(asking.proxy, &by, &batch.id).await;
+                }
+                bill.delivered_free();
             }
             Kind::Response
             | Kind::Conversation

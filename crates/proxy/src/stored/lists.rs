@@ -1,5 +1,5 @@
-//! GET of a list: for the master key what the providers list, account after account; for other keys
-//! what is noted of theirs.
+//! GET of a list: for the master key what the providers list, account after account; for other keys,
+//! and of batches of messages, what is noted of theirs.
 
 use std::iter;
 
@@ -8,7 +8,7 @@ use axum::extract::Request;
 use axum::http::Response;
 use bytes::Bytes;
 use dunlin_admission::Bounds;
-use dunlin_llm::{Endpoint, Labels};
+use dunlin_llm::Labels;
 use dunlin_types::Tokens;
 use futures::StreamExt;
 
@@ -36,7 +36,7 @@ pub(crate) async fn list(
     provider: Option<&str>,
     request: Request,
 ) -> Response<Body> {
-    let call = Call::begin(proxy, Endpoint::Responses, &request);
+    let call = Call::begin(proxy, kind.endpoint(), &request);
     let answered = conduct(proxy, &call, (kind, provider), request).await;
     call.answer(proxy, answered)
 }
@@ -53,7 +53,7 @@ async fn conduct(
     let (headers, labels) = (&head.headers, &Labels::default());
     let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers, labels };
     let query = Query::read(head.uri.query().unwrap_or_default());
-    if caller.key().is_some() {
+    if caller.key().is_some() || kind == Kind::MessageBatch {
         return noted::list(asking, kind, &query).await;
     }
     let wish = Wish::read(provider, |name| query.get(name), &head.headers);

@@ -49,7 +49,7 @@ struct Noted {
 
 /// Notes that `body`, an object of `by`'s provider, was made for `owner`: a key lists what is
 /// noted; the master key gets the provider's list, with the ids that it was given.
-pub(super) async fn note(proxy: &Proxy, kind: Kind, owner: Owner, by: &Deployment, body: &[u8]) {
+pub(crate) async fn note(proxy: &Proxy, kind: Kind, owner: Owner, by: &Deployment, body: &[u8]) {
     let Some(upstream) = text(body, "id") else { return };
     let made = proxy.0.clock.unix();
     // The other note of the same thing is its watch.
@@ -142,6 +142,10 @@ pub(super) async fn list(
 
 /// What is noted behind where the client is, in the order that it asks for.
 async fn noted(asking: Asking<'_>, kind: Kind, query: &Query<'_>) -> Result<Vec<Noted>, Refused> {
+    if kind == Kind::MessageBatch && query.get("before_id").is_some() {
+        let message = "the list goes on behind after_id alone, from the newest to the oldest";
+        return Err(Refused::Unfit { param: "before_id", message: message.to_owned() });
+    }
     let owner = asking.caller.owner();
     let mut notes = asking.proxy.0.store.notes(label(kind, owner)).await;
     if query.get("order") == Some("asc") {
@@ -151,7 +155,8 @@ async fn noted(asking: Asking<'_>, kind: Kind, query: &Query<'_>) -> Result<Vec<
     let purpose = query.get("purpose");
     let is_asked = |noted: &Noted| purpose.is_none() || noted.purpose.as_deref() == purpose;
     let mut noted: Vec<Noted> = noted.filter(is_asked).collect();
-    if let Some(id) = query.get("after") {
+    let cursor = if kind == Kind::MessageBatch { "after_id" } else { "after" };
+    if let Some(id) = query.get(cursor) {
         let opened = asking.proxy.0.ids.open(kind, id, owner);
         let kept = opened.map_err(|bad| Refused::no_such(kind, id, bad))?;
         let is_it = |noted: &Noted| {

@@ -56,9 +56,10 @@ impl Drop for Turn {
     }
 }
 
-/// Begins to find out what `batch` costs its owner, who asks for it, unless that is known: then the
-/// bill comes back. Where it is noted who made it on whose behalf, those pay.
-pub(super) fn charge(
+/// Finds out what `batch` costs its owner, who asks for it, unless that is known: then the bill comes
+/// back. Where it is noted who made it on whose behalf, those pay. Budgets know before the owner is
+/// told, unless it takes too long.
+pub(super) async fn charge(
     asking: Asking<'_>,
     by: &Arc<Deployment>,
     batch: KeptBatch,
@@ -78,7 +79,7 @@ pub(super) fn charge(
     let (proxy, by) = (proxy.clone(), Arc::clone(by));
     let serving = proxy.0.serving.load_full();
     let tasks = proxy.0.tasks.clone();
-    tasks.spawn(async move {
+    let charging = tasks.spawn(async move {
         if watch::look_now(&proxy, &by, &batch.id).await {
             bill.delivered_free();
         } else {
@@ -89,6 +90,7 @@ pub(super) fn charge(
         }
         drop(turn);
     });
+    watch::charged(charging).await;
     None
 }
 

@@ -35,7 +35,7 @@ use crate::{Proxy, Serving};
 
 mod passed;
 
-pub(crate) use passed::{Passed, look as look_now};
+pub(crate) use passed::{Passed, charge_now, charged, look as look_now};
 
 /// What all these notes are found by.
 const LABEL: Label = Label(0x6475_6e6c_696e_2077_6174_6368_2031);
@@ -288,7 +288,7 @@ async fn ask(proxy: &Proxy, watched: &Watched) -> bool {
             self::charge(proxy, by, watched, found, charge).await
         }
         Kind::Batch => batch(proxy, &serving, by, watched, &body).await,
-        Kind::Conversation | Kind::File | Kind::Job | Kind::Call => true,
+        Kind::Conversation | Kind::File | Kind::Job | Kind::Call | Kind::MessageBatch => true,
     }
 }
 

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use crate::harness::{self, SOON, Setup, deployment, send_json};
 use crate::responses::upload;
 
-const ANTHROPIC: &str = "/anthropic/v1/messages/batches";
+pub(super) const ANTHROPIC: &str = "/anthropic/v1/messages/batches";
 
-async fn start(nodes: usize) -> anyhow::Result<Setup> {
+pub(super) async fn start(nodes: usize) -> anyhow::Result<Setup> {
     let mock = MockUpstream::start(Settings::default()).await?;
     let (base, root) = (mock.api_base(), format!("http://{}", mock.address()));
     let own = deployment("own", "openai/upstream-name", &base);
@@ -47,7 +47,7 @@ fn lines(model: &str, said: &[Value]) -> String {
     all.join("\n")
 }
 
-fn messages(said: &[Value]) -> Value {
+pub(super) fn messages(said: &[Value]) -> Value {
     let request = |(number, params): (usize, Value)| json!({"custom_id": format!("c{number}"), "params": params});
     let all: Vec<Value> = (1..).zip(requests("claude", said)).map(request).collect();
     json!({"requests": all})

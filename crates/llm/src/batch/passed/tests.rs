@@ -175,6 +175,19 @@ fn each_request_says_its_model_and_how_long_its_answer_may_be() {
 }
 
 #[test]
+fn a_batch_of_messages_says_that_its_answers_are_here() {
+    let here = |batch: &'static str| Shelf::of_messages().answered_here(Bytes::from(batch));
+    let theirs = r#"{"id":"b_1","results_url":"https://api.anthropic.com/v1/x"}"#;
+    let ours = r#"{"id":"b_1","results_url":"/v1/messages/batches/b_1/results"}"#;
+    assert_eq!(here(theirs), ours);
+    for same in [r#"{"id":"b_1","results_url":null}"#, r#"{"id":"b/1","results_url":"x"}"#, "[]"] {
+        assert_eq!(here(same), same);
+    }
+    let other = shelf(Form::OpenAi, "/v1/batches");
+    assert_eq!(other.answered_here(Bytes::from(theirs)), theirs);
+}
+
+#[test]
 fn what_is_no_batch_is_refused_and_a_bad_request_by_its_number() {
     let good = r#"{"params":{"model":"m","max_tokens":1,"messages":[]}}"#;
     for (body, request, told) in [

@@ -21,6 +21,7 @@ pub(super) fn router() -> Router<Arc<Mock>> {
     Router::new()
         .route("/v1/messages/batches", post(Batches::Create))
         .route("/v1/messages/batches/{id}", one)
+        .route("/v1/messages/batches/{id}/cancel", post(Batches::Cancel))
         .route("/v1/messages/batches/{id}/results", get(Batches::Results))
 }
 
@@ -28,6 +29,7 @@ pub(super) fn router() -> Router<Arc<Mock>> {
 enum Batches {
     Create,
     Show,
+    Cancel,
     Results,
     Delete,
 }
@@ -62,6 +64,11 @@ impl Route for Batches {
             Self::Delete => {
                 mock.shelf.remove(&ask.id);
                 Reply::Json(json!({"id": ask.id, "type": "message_batch_deleted"}))
+            }
+            Self::Cancel => {
+                batch.value["processing_status"] = json!("canceling");
+                mock.shelf.put(batch.clone());
+                Reply::Json(batch.value)
             }
             Self::Create | Self::Show => {
                 if batch.value["processing_status"] == "in_progress" {

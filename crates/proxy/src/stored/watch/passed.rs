@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::Method;
 use dunlin_ledger::Pricing;
@@ -14,7 +15,8 @@ use dunlin_store::{Entry, Label};
 use dunlin_types::{RequestId, Usage};
 use dunlin_upstream::{Relay, Relayed};
 use serde::{Deserialize, Serialize};
-use tracing::warn;
+use tokio::task::JoinHandle;
+use tracing::{debug, warn};
 
 use super::{ASK_WITHIN, Charge, TRIED_FOR, Watched, after, true_up};
 use crate::bill::found;
@@ -65,6 +67,23 @@ pub(crate) fn look(
             }
         }
         is_noted
+    }
+}
+
+/// How long an answer that says that a batch is over waits for what that cost to be on record: a long
+/// output is read on behind the answer.
+const CHARGED_WITHIN: Duration = Duration::from_secs(10);
+
+/// Charges a batch whose owner is about to be told that it is over, so that budgets know before.
+pub(crate) async fn charge_now(proxy: &Proxy, by: &Deployment, id: &str) {
+    let looking = look(proxy, by, id);
+    charged(proxy.0.tasks.spawn(looking)).await;
+}
+
+/// Waits for what is charged in the background.
+pub(crate) async fn charged<T>(charging: JoinHandle<T>) {
+    if tokio::time::timeout(CHARGED_WITHIN, charging).await.is_err() {
+        debug!("the answers of a finished batch are read on behind the answer that says so");
     }
 }
 

@@ -1,0 +1,89 @@
+//! Calls about one batch: whoever is told that it is over is told after it was charged.
+
+use axum::body::Body;
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderMap, Method, StatusCode};
+use bytes::Bytes;
+use dunlin_llm::batch::passed::{Named, Shelf};
+use dunlin_router::Deployment;
+use dunlin_upstream::Relayed;
+
+use crate::Proxy;
+use crate::relay::{Way, fields};
+use crate::response::error::Refused;
+use crate::stored::answer::{MAX_OBJECT_BYTES, collect};
+use crate::stored::watch;
+
+/// A call about one batch.
+pub(in crate::relay) struct Shown {
+    shelf: Shelf,
+    named: Named,
+    /// It deletes the batch, and its answers with it.
+    deletes: bool,
+}
+
+/// The answer to it.
+pub(in crate::relay) enum Answered {
+    /// As it comes.
+    Passing(Relayed),
+    /// It was looked at.
+    Whole(Whole),
+}
+
+/// An answer that is here.
+pub(in crate::relay) struct Whole {
+    pub(in crate::relay) status: StatusCode,
+    pub(in crate::relay) fields: HeaderMap,
+    pub(in crate::relay) body: Body,
+}
+
+impl Whole {
+    /// `body`, which need not be as long as the provider said.
+    pub(super) fn of(status: StatusCode, mut fields: HeaderMap, body: Bytes) -> Self {
+        fields.remove(CONTENT_LENGTH);
+        Self { status, fields, body: Body::from(body) }
+    }
+}
+
+impl Shown {
+    /// `None`: the call reads or deletes none.
+    pub(in crate::relay) fn of(way: Way, method: &Method, path: &str) -> Option<Self> {
+        let deletes = *method == Method::DELETE;
+        let (shelf, named) = Shelf::of_one(way.prefix, path)?;
+        (deletes || *method == Method::GET).then_some(Self { shelf, named, deletes })
+    }
+
+    /// The call is about to be passed on to `by`.
+    pub(in crate::relay) async fn before(&self, proxy: &Proxy, by: &Deployment) {
+        if self.deletes {
+            watch::look_now(proxy, by, &self.named.id).await;
+        }
+    }
+
+    /// The provider has answered.
+    pub(in crate::relay) async fn answered(
+        self,
+        proxy: &Proxy,
+        by: &Deployment,
+        mut relayed: Relayed,
+    ) -> Result<Answered, Refused> {
+        let Self { shelf, named, deletes } = self;
+        if deletes || !relayed.status.is_success() {
+            return Ok(Answered::Passing(relayed));
+        }
+        if named.shows_answers {
+            watch::charge_now(proxy, by, &named.id).await;
+            return Ok(Answered::Passing(relayed));
+        }
+        let body = match collect(&mut relayed, MAX_OBJECT_BYTES).await {
+            Ok(Some(body)) => body,
+            Ok(None) => return Err(Refused::LongAnswer { most: MAX_OBJECT_BYTES }),
+            Err(broken) => return Err(Refused::Answered(Box::new(broken))),
+        };
+        if shelf.read(&body).is_some_and(|batch| batch.finished) {
+            watch::charge_now(proxy, by, &named.id).await;
+        }
+        let fields = fields::incoming(&relayed.headers);
+        Ok(Answered::Whole(Whole::of(relayed.status, fields, shelf.answered_here(body))))
+    }
+}
