@@ -124,10 +124,10 @@ async fn conduct(
     let names @ (renamed, _) = (lenders.renamed.as_deref().unwrap_or(upstream), upstream);
     let headers = fields::outgoing(&head.headers, serving.settings.key_header.as_deref());
     let passed = passed(&head.method, (path, query), headers, &body, &wanted.named, names);
-    if let Some(heard) = heard {
+    if let Some(mut heard) = heard {
         let (headers, labels) = (&head.headers, &labels);
         let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers, labels };
-        let heard = batches::Heard { owned: way.owned, ..heard };
+        heard.owned = way.owned;
         return heard.make(asking, &wanted.models(), attempt, passed, (bill, told)).await;
     }
     let model = if wanted.model() == renamed { upstream } else { wanted.model() };
@@ -176,13 +176,13 @@ impl Picked<'_> {
         let told = told.lent(call, &deployment);
         let answered = match shown {
             Some(shown) => shown.answered(proxy, &deployment, relayed).await,
-            None => Ok(Answered::Passing(relayed)),
+            None => Ok(Answered::Passing(Box::new(relayed))),
         };
         match answered {
             Ok(Answered::Passing(relayed)) => {
                 let made = understood::made(&method, wanted.read.as_ref(), deployment, &mut bill);
                 let (status, headers) = (relayed.status, fields::incoming(&relayed.headers));
-                let body = passing::body(relayed, bill, Some(price), made);
+                let body = passing::body(*relayed, bill, Some(price), made);
                 Ok(headers::relayed(told, status, headers, body))
             }
             Ok(Answered::Whole(Whole { status, fields, body })) => {

@@ -25,7 +25,7 @@ pub(in crate::relay) struct Shown {
 /// The answer to it.
 pub(in crate::relay) enum Answered {
     /// As it comes.
-    Passing(Relayed),
+    Passing(Box<Relayed>),
     /// It was looked at.
     Whole(Whole),
 }
@@ -69,11 +69,11 @@ impl Shown {
     ) -> Result<Answered, Refused> {
         let Self { shelf, named, deletes } = self;
         if deletes || !relayed.status.is_success() {
-            return Ok(Answered::Passing(relayed));
+            return Ok(Answered::Passing(Box::new(relayed)));
         }
         if named.shows_answers {
             watch::charge_now(proxy, by, &named.id).await;
-            return Ok(Answered::Passing(relayed));
+            return Ok(Answered::Passing(Box::new(relayed)));
         }
         let body = match collect(&mut relayed, MAX_OBJECT_BYTES).await {
             Ok(Some(body)) => body,
