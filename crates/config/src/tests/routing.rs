@@ -157,6 +157,12 @@ fn what_requests_may_bring_is_said_for_a_model_or_for_all() {
     assert!(said(&bad).contains("has a pattern that is none"), "{}", said(&bad));
     let all = with("general_settings: {allow_client_side_credentials: true}\n");
     assert!(all.catalog.takes_client_keys && clients(&all).key && clients(&all).bases.is_empty());
-    let needed = deployment(&with(list), "m", 0);
-    assert!(needed.parked.is_some() && needed.target.clients.is_needed, "no key is set");
+    assert!(!clients(&one).is_needed, "`OPENAI_API_KEY` is set");
+    let unset = Environment::new(BTreeMap::from([(
+        "LITELLM_MASTER_KEY".to_owned(),
+        "sk-long-enough-to-be-safe".to_owned(),
+    )]));
+    let keyless = load(&document(&format!("{MODEL}{list}")), &unset, &options()).loaded;
+    let keyless = deployment(&keyless.expect("it loads"), "m", 0);
+    assert!(keyless.parked.is_some() && keyless.target.clients.is_needed);
 }
