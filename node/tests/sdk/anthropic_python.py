@@ -11,7 +11,7 @@ TOOL = {"name": "get_weather", "description": "the weather", "input_schema": WEA
 
 def sdk(on, **more):
     """The base URL has no `/v1`; the key goes as `x-api-key`."""
-    return anthropic.Anthropic(base_url=on.url, **{"api_key": on.master, "max_retries": 0, **more})
+    return anthropic.Anthropic(**{"base_url": on.url, "api_key": on.master, "max_retries": 0, **more})
 
 
 def say(text):
