@@ -20,6 +20,7 @@ mod params;
 mod reply;
 mod seal;
 mod search;
+mod spoken;
 mod tool;
 
 pub use cache_points::{CachePlace, CachePoint};
@@ -41,4 +42,5 @@ pub(crate) use seal::{
     in_base64, of_base64, of_openais_seal, openais_seal, seal_of_redacted, think_on, unsealed,
 };
 pub(crate) use search::WebSearch;
+pub(crate) use spoken::{SoundForm, joined_sound, sound_format};
 pub(crate) use tool::{CUSTOM_INPUT, custom_arguments, custom_input};

@@ -13,6 +13,7 @@ mod lame;
 mod pictures;
 mod said;
 mod seals;
+mod sounds;
 mod unknown;
 mod whole;
 mod wishes;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Number;
 
-use crate::form::{Format, Json, Tool, ToolChoice, of_openais_seal};
+use crate::form::{Format, Json, Tool, ToolChoice, of_openais_seal, sound_format};
 use crate::{Dialect, Endpoint};
 
 /// What a client asks of a model. Absent is not a default: a provider is sent only what was said.
@@ -201,10 +201,12 @@ pub enum PartKind {
     },
     /// Sound, inline.
     Audio {
-        /// Base64.
+        /// Base64; empty if this is only more of the transcript.
         data: String,
         /// Such as `wav`.
         format: String,
+        /// The words in it, as far as a model that spoke tells them.
+        transcript: String,
     },
     /// A document.
     File {
@@ -240,6 +242,17 @@ pub enum PartKind {
 }
 
 impl PartKind {
+    /// A sound of which only the bytes are known.
+    pub(crate) fn sound(data: String, format: impl Into<String>) -> Self {
+        Self::Audio { data, format: format.into(), transcript: String::new() }
+    }
+
+    /// What a model said aloud, in the form that its first bytes tell.
+    pub(crate) fn spoken(data: String, transcript: String) -> Self {
+        let format = sound_format(&data).to_owned();
+        Self::Audio { data, format, transcript }
+    }
+
     /// What this is, if the answers of `endpoint` have no form for it.
     pub(crate) fn untold(&self, endpoint: Endpoint) -> Option<&'static str> {
         let is_googles = endpoint.dialect() == Dialect::Gemini;
@@ -252,7 +265,7 @@ impl PartKind {
                 None
             }
             Self::Image { .. } if !is_told => Some("a picture"),
-            Self::Audio { .. } if !is_told => Some("a sound"),
+            Self::Audio { .. } if !is_told && endpoint != Endpoint::Responses => Some("a sound"),
             Self::File { .. } if !is_googles => Some("a file"),
             Self::Text(_)
             | Self::Refusal(_)

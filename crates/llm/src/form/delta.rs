@@ -120,6 +120,7 @@ impl Delta {
             | Self::Thinking { text, .. }
             | Self::Arguments { text, .. } => text.len(),
             Self::ToolCall { name, .. } => name.len(),
+            Self::Media { media: PartKind::Audio { transcript, .. }, .. } => transcript.len(),
             Self::Start { .. }
             | Self::Signature { .. }
             | Self::RedactedThinking { .. }

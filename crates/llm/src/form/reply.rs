@@ -32,8 +32,8 @@ impl Reply {
                 [text.as_str(), ""]
             }
             PartKind::ToolCall(call) => [call.name.as_str(), call.arguments.as_str()],
+            PartKind::Audio { transcript, .. } => [transcript.as_str(), ""],
             PartKind::Image { .. }
-            | PartKind::Audio { .. }
             | PartKind::File { .. }
             | PartKind::RedactedThinking(_)
             | PartKind::ToolResult { .. }

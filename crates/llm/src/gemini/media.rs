@@ -34,8 +34,8 @@ pub(super) fn of_blob(blob: Blob) -> PartKind {
         return PartKind::Image { source: Source::Inline { media_type, data }, detail: None };
     }
     match media_type.strip_prefix("audio/") {
-        Some("mpeg") => PartKind::Audio { data, format: "mp3".to_owned() },
-        Some(format) => PartKind::Audio { data, format: format.to_owned() },
+        Some("mpeg") => PartKind::sound(data, "mp3"),
+        Some(format) => PartKind::sound(data, format),
         None => PartKind::File { source: Source::Inline { media_type, data }, name },
     }
 }

@@ -121,7 +121,7 @@ fn turn<'c>(
         let mut wire = match &part.kind {
             PartKind::Text(text) | PartKind::Refusal(text) => words(text),
             PartKind::Image { source, .. } => media::part_of(source, None, true),
-            PartKind::Audio { data, format } => media::audio(data, format),
+            PartKind::Audio { data, format, .. } => media::audio(data, format),
             PartKind::File { source, name } => media::part_of(source, name.as_deref(), false),
             PartKind::Thinking { text, signature: Some(signature) } if text.is_empty() => {
                 flush(&mut seal, &mut out);
@@ -203,7 +203,15 @@ pub(super) fn said(parts: &[Part]) -> Vec<Json> {
             },
             PartKind::Text(text) | PartKind::Refusal(text) => words(text),
             PartKind::Image { source, .. } => media::part_of(source, None, true),
-            PartKind::Audio { data, format } => media::audio(data, format),
+            PartKind::Audio { data, format, transcript } => {
+                if !transcript.is_empty() {
+                    out.push(Json::of(&words(transcript)));
+                }
+                if data.is_empty() {
+                    continue;
+                }
+                media::audio(data, format)
+            }
             PartKind::File { source, name } => media::part_of(source, name.as_deref(), false),
             PartKind::ToolResult { .. } | PartKind::Other(_) => continue,
         };
@@ -245,7 +253,7 @@ fn tool_result(
     let response = object.unwrap_or_else(|| Json::of(&json!({ member: text })));
     let media = parts.iter().filter_map(|part| match &part.kind {
         PartKind::Image { source, .. } => Some(media::part_of(source, None, true)),
-        PartKind::Audio { data, format } => Some(media::audio(data, format)),
+        PartKind::Audio { data, format, .. } => Some(media::audio(data, format)),
         PartKind::File { source, name } => Some(media::part_of(source, name.as_deref(), false)),
         PartKind::Text(_)
         | PartKind::Refusal(_)

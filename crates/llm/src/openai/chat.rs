@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::calls::{WireCall, WireCalled};
 use super::choice;
-use super::media::pictures;
+use super::media::{Sound, pictures};
 use crate::Dialect;
 use crate::endpoint::Endpoint;
 use crate::fields::{self, Label, role};
@@ -298,6 +298,7 @@ struct WireMessage<'a> {
     thinking_blocks: Option<Vec<WirePart<'a>>>,
     cache_control: Option<WireCache>,
     images: Option<Value>,
+    audio: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -373,6 +374,7 @@ fn read_message(wire: WireMessage<'_>) -> Result<Message, &'static str> {
         "user" => Role::User,
         "assistant" => {
             parts.extend(pictures(wire.images).map(Part::from));
+            parts.extend(Sound::remembered(wire.audio)?.map(Part::from));
             let calls = wire.tool_calls.into_iter().flatten().filter_map(WireCall::call);
             for call in calls.chain(wire.function_call.map(|called| called.call(None))) {
                 let call = call.ok_or("tool calls with the name of their function")?;
@@ -424,7 +426,7 @@ fn read_part(raw: &RawValue) -> Result<Part, &'static str> {
         "image_url" => read_image(part.image_url.ok_or("image_url parts with an image_url")?)?,
         "input_audio" => {
             let audio = part.input_audio.ok_or("input_audio parts with an input_audio")?;
-            PartKind::Audio { data: audio.data, format: audio.format }
+            PartKind::sound(audio.data, audio.format)
         }
         "file" => read_file(part.file.ok_or("file parts with a file")?)?,
         "thinking" | "redacted_thinking" => read_thinking(part),

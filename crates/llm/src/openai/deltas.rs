@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use super::calls::{WireCall, WireCalled};
 use super::content::Content;
-use super::media::pictures;
+use super::media::{Sound, pictures};
 use super::reply::finish_named;
 use super::sources::{Listed, Source, Sources};
 use super::{annotations, read_frame};
-use crate::form::{Delta, Finish, Json, unsealed};
+use crate::form::{Delta, Finish, Json, SoundForm, unsealed};
 use crate::sse;
 use crate::stream::{BadFrame, StreamEvent};
 use crate::usage;
@@ -57,6 +57,7 @@ struct WireDelta {
     function_call: Option<WireCalled>,
     annotations: Option<Value>,
     images: Option<Value>,
+    audio: Option<Value>,
 }
 
 /// What must be remembered between the frames of one stream.
@@ -72,6 +73,7 @@ pub struct DeltaReader {
     said: BTreeMap<u32, String>,
     /// Choices whose sources were told with their words.
     annotated: BTreeSet<u32>,
+    sounds: BTreeMap<u32, SoundForm>,
 }
 
 /// What a frame says of the choices of its answer.
@@ -163,6 +165,9 @@ impl DeltaReader {
             out.push(Delta::Text { choice, text });
         }
         out.extend(pictures(delta.images).map(|media| Delta::Media { choice, media }));
+        let sound =
+            Sound::spoken(delta.audio).map(|more| self.sounds.entry(choice).or_default().fit(more));
+        out.extend(sound.map(|media| Delta::Media { choice, media }));
         out.extend(said(delta.refusal).map(|text| Delta::Refusal { choice, text }));
         let logprobs = wire.logprobs.filter(Json::is_object);
         out.extend(logprobs.map(|logprobs| Delta::Logprobs { choice, logprobs }));

@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 use super::annotations;
 use super::calls::{Calls, WireCall, WireCalled, called};
 use super::content::Content;
-use super::media::{image, pictures, sound};
+use super::media::{Sound, image, pictures, sound};
 use super::sources::{Listed, Source, Sources};
 use crate::endpoint::{Endpoint, Stamp};
-use crate::form::{Choice, Finish, Json, Part, PartKind, Reply};
+use crate::form::{Choice, Finish, Json, Part, PartKind, Reply, joined_sound};
 use crate::reply::BadReply;
 use crate::usage::{self, usage_json};
 
@@ -52,6 +52,7 @@ struct WireMessage {
     function_call: Option<WireCalled>,
     annotations: Option<Value>,
     images: Option<Value>,
+    audio: Option<Value>,
 }
 
 /// Reads the answer of an OpenAI-compatible chat or completion.
@@ -93,6 +94,7 @@ fn read_choice(at: u32, choice: WireChoice, sources: &Sources) -> Result<Choice,
     }
     parts.extend(text.map(Part::text));
     parts.extend(pictures(message.images).map(Part::from));
+    parts.extend(Sound::spoken(message.audio).map(Part::from));
     parts.extend(message.refusal.map(|refusal| PartKind::Refusal(refusal).into()));
     let old = message.function_call.map(WireCall::from);
     for call in message.tool_calls.into_iter().flatten().chain(old) {
@@ -206,7 +208,7 @@ fn write(
 fn message(parts: &[Part], style: &Calls, stamp: Stamp<'_>) -> Value {
     let (mut text, mut thought) = (None::<String>, None::<String>);
     let (mut calls, mut blocks, mut refusal) = (Vec::new(), Vec::new(), None);
-    let (mut images, mut audio) = (Vec::new(), None);
+    let (mut images, mut sounds, mut spoken) = (Vec::new(), Vec::new(), String::new());
     for part in parts {
         match &part.kind {
             PartKind::Text(more) => text.get_or_insert_default().push_str(more),
@@ -224,7 +226,10 @@ fn message(parts: &[Part], style: &Calls, stamp: Stamp<'_>) -> Value {
             }
             PartKind::ToolCall(call) => calls.push(call),
             PartKind::Image { source, .. } => images.push(image(images.len(), source)),
-            PartKind::Audio { data, .. } => audio = Some(sound(data, stamp)),
+            PartKind::Audio { data, transcript, .. } => {
+                sounds.push(data);
+                spoken.push_str(transcript);
+            }
             PartKind::File { .. } | PartKind::ToolResult { .. } | PartKind::Other(_) => {}
         }
     }
@@ -235,8 +240,8 @@ fn message(parts: &[Part], style: &Calls, stamp: Stamp<'_>) -> Value {
     if !images.is_empty() {
         wire["images"] = images.into();
     }
-    if let Some(audio) = audio {
-        wire["audio"] = audio;
+    if !sounds.is_empty() {
+        wire["audio"] = sound(&joined_sound(&sounds), &spoken, stamp);
     }
     if !blocks.is_empty() {
         wire["thinking_blocks"] = blocks.into();

@@ -31,7 +31,7 @@ fn user_part() -> impl Strategy<Value = Part> {
     prop_oneof![
         text().prop_map(PartKind::Text),
         image.prop_map(|(source, detail)| PartKind::Image { source, detail }),
-        text().prop_map(|data| PartKind::Audio { data, format: "wav".into() }),
+        text().prop_map(|data| PartKind::sound(data, "wav")),
         text().prop_map(|id| PartKind::File { source: Source::Id(id), name: None }),
     ]
     .prop_map(Part::from)

@@ -286,7 +286,7 @@ fn part(part: &Part, chat: &Chat, style: ChatStyle) -> Option<Value> {
             }
             json!({"type": "image_url", "image_url": image})
         }
-        PartKind::Audio { data, format } => {
+        PartKind::Audio { data, format, .. } => {
             json!({"type": "input_audio", "input_audio": {"data": data, "format": format}})
         }
         PartKind::File { source, name } => {

@@ -122,7 +122,7 @@ impl ChatWriter {
             texts: BTreeMap::new(),
             only: BTreeMap::new(),
             images: BTreeMap::new(),
-            sound: sound("", stamp),
+            sound: sound("", "", stamp),
             thoughts: BTreeMap::new(),
         }
     }
@@ -192,9 +192,10 @@ impl ChatWriter {
                 *index += 1;
                 json!({"images": [image(*index - 1, source)]})
             }
-            PartKind::Audio { data, .. } => {
+            PartKind::Audio { data, transcript, .. } => {
                 let mut sound = self.sound.clone();
                 sound["data"] = data.as_str().into();
+                sound["transcript"] = transcript.as_str().into();
                 json!({"audio": sound})
             }
             PartKind::Text(_)

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::form::Delta;
+use crate::form::{Delta, PartKind, SoundForm};
 use crate::json::{string, write_string};
 use crate::openai::UpstreamError;
 use crate::responses::native::{failure, used};
@@ -76,6 +76,8 @@ pub struct StreamReader {
     items: BTreeMap<u64, Progress>,
     calls: u32,
     characters: u64,
+    /// Of its sound, if it has told some.
+    sound: Option<SoundForm>,
 }
 
 impl StreamReader {
@@ -170,6 +172,8 @@ impl StreamReader {
                 self.item(at).said = true;
                 out.push(Delta::Thinking { choice: 0, text: delta()? });
             }
+            "response.audio.delta" => self.speak(delta()?, String::new(), out),
+            "response.audio.transcript.delta" => self.speak(String::new(), delta()?, out),
             "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
                 self.argue(at, &delta()?, out);
             }
@@ -199,6 +203,13 @@ impl StreamReader {
         if !text.is_empty() {
             out.push(Delta::Text { choice: 0, text });
         }
+    }
+
+    /// Events about sounds do not name their item.
+    fn speak(&mut self, data: String, transcript: String, out: &mut Vec<Delta>) {
+        let more = PartKind::spoken(data, transcript);
+        let media = self.sound.get_or_insert_default().fit(more);
+        out.push(Delta::Media { choice: 0, media });
     }
 
     fn begin(&mut self, at: u64, item: &RawValue, out: &mut Vec<Delta>) -> Result<(), BadFrame> {
@@ -272,8 +283,10 @@ impl StreamReader {
         Ok(())
     }
 
-    fn say_whole(&mut self, at: u64, content: Content, out: &mut Vec<Delta>) {
-        let Content { text, refusal, annotations, logprobs } = content;
+    fn say_whole(&mut self, at: u64, mut content: Content, out: &mut Vec<Delta>) {
+        let sound = content.sound().filter(|_| self.sound.is_none());
+        out.extend(sound.map(|media| Delta::Media { choice: 0, media }));
+        let Content { text, refusal, annotations, logprobs, .. } = content;
         let before = self.characters;
         self.say(at, text, out);
         if !refusal.is_empty() {

@@ -58,6 +58,8 @@ struct WireContent {
     file_url: Option<String>,
     filename: Option<String>,
     input_audio: Option<WireAudio>,
+    data: Option<String>,
+    transcript: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -238,8 +240,16 @@ fn read_part(raw: &RawValue) -> Result<Part, Unread> {
         "input_audio" => {
             let WireAudio { data, format } =
                 part.input_audio.ok_or("audio with its data and format")?;
-            PartKind::Audio { data, format }
+            PartKind::sound(data, format)
         }
+        // What was said aloud: its words, if they are told.
+        "output_audio" => match (part.transcript.filter(|words| !words.is_empty()), part.data) {
+            (Some(transcript), _) => PartKind::Text(transcript),
+            (None, data) => {
+                let data = data.ok_or("output_audio with a transcript or data")?;
+                PartKind::spoken(data, String::new())
+            }
+        },
         kind => return Err(Unread::Kind(kind.to_owned())),
     };
     Ok(kind.into())
@@ -280,6 +290,11 @@ pub(super) fn summary_text(text: &str) -> Value {
 /// The item of an assistant's words.
 pub(super) fn message(id: &str, status: &str, content: &[Value]) -> Value {
     json!({"id": id, "type": "message", "status": status, "role": "assistant", "content": content})
+}
+
+/// What a model said aloud.
+pub(super) fn output_audio(data: &str, transcript: &str) -> Value {
+    json!({"type": "output_audio", "data": data, "transcript": transcript})
 }
 
 pub(super) fn output_text(text: &str) -> Value {

@@ -50,6 +50,19 @@ pub(super) struct Content {
     pub(super) annotations: Option<Vec<Value>>,
     #[serde(default)]
     pub(super) logprobs: Option<Vec<Value>>,
+    #[serde(default)]
+    pub(super) data: String,
+    #[serde(default)]
+    pub(super) transcript: String,
+}
+
+impl Content {
+    /// What is said aloud in it, if anything is.
+    pub(super) fn sound(&mut self) -> Option<PartKind> {
+        let [data, transcript] = [&mut self.data, &mut self.transcript].map(std::mem::take);
+        let is_any = !(data.is_empty() && transcript.is_empty());
+        is_any.then(|| PartKind::spoken(data, transcript))
+    }
 }
 
 #[derive(Deserialize)]
@@ -231,7 +244,9 @@ fn add(choice: &mut Choice, item: Item, characters: &mut u64) {
     let mut add = |kind: PartKind| choice.parts.push(kind.into());
     match item {
         Item::Message(contents) => {
-            for Content { text, refusal, annotations, logprobs } in contents {
+            for mut content in contents {
+                choice.parts.extend(content.sound().map(Part::from));
+                let Content { text, refusal, annotations, logprobs, .. } = content;
                 let cited = annotations.into_iter().flatten();
                 choice.citations.extend(cited.filter_map(|of| citation(&of, *characters)));
                 *characters += text.chars().count() as u64;

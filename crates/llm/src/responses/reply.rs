@@ -8,8 +8,8 @@ use crate::endpoint::{Endpoint, Stamp};
 use crate::form::{Choice, Citation, Finish, PartKind, Reply};
 use crate::json::members;
 use crate::responses::items::{
-    annotation, cited_text, custom_call, function_call, likely, message, picture, reasoning,
-    redacted, refusal,
+    annotation, cited_text, custom_call, function_call, likely, message, output_audio, picture,
+    reasoning, redacted, refusal,
 };
 use crate::responses::references::item_id;
 use crate::responses::tools::custom_tools;
@@ -171,10 +171,10 @@ fn output(choice: &Choice, stamp: Stamp<'_>, status: Status) -> Vec<Value> {
                 close_message(&mut items, &mut content, stamp, status);
                 items.extend(picture(&item_id("ig", stamp, at), source));
             }
-            PartKind::Audio { .. }
-            | PartKind::File { .. }
-            | PartKind::ToolResult { .. }
-            | PartKind::Other(_) => {}
+            PartKind::Audio { data, transcript, .. } => {
+                content.push(output_audio(data, transcript));
+            }
+            PartKind::File { .. } | PartKind::ToolResult { .. } | PartKind::Other(_) => {}
         }
     }
     close_message(&mut items, &mut content, stamp, status);

@@ -321,7 +321,7 @@ fn content(part: &Part) -> Option<Value> {
                 }
             }
         }
-        PartKind::Audio { data, format } => {
+        PartKind::Audio { data, format, .. } => {
             json!({"type": "input_audio", "input_audio": {"data": data, "format": format}})
         }
         PartKind::File { source, name } => match source {

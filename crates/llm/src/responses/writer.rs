@@ -9,11 +9,13 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 
 use crate::endpoint::{Stamp, StreamWriter};
-use crate::form::{Citation, Delta, Finish, OneByOne, PartKind, ToolCall, custom_input};
+use crate::form::{
+    Citation, Delta, Finish, OneByOne, PartKind, ToolCall, custom_input, joined_sound,
+};
 use crate::openai::ErrorBody;
 use crate::responses::items::{
-    annotation, cited_text, custom_call, function_call, likely, message, output_text, picture,
-    reasoning, redacted, refusal, summary_text,
+    annotation, cited_text, custom_call, function_call, likely, message, output_audio, output_text,
+    picture, reasoning, redacted, refusal, summary_text,
 };
 use crate::responses::references::item_id;
 use crate::responses::reply::{Status, response};
@@ -25,6 +27,10 @@ use crate::sse::write_event;
 pub(super) const ANNOUNCED: u64 = 2;
 /// How events about words begin.
 const OUTPUT_TEXT: &str = "response.output_text.";
+
+/// And about sounds and what is said in them.
+const AUDIO: &str = "response.audio";
+const AUDIO_TRANSCRIPT: &str = "response.audio.transcript";
 
 /// What the stream is in the middle of.
 enum Open {
@@ -40,6 +46,11 @@ enum Open {
         is_refusal: bool,
         annotations: Vec<Value>,
         logprobs: Vec<Value>,
+    },
+    Sound {
+        id: String,
+        pieces: Vec<String>,
+        transcript: String,
     },
     Call {
         id: String,
@@ -196,6 +207,9 @@ impl EventWriter {
 
     /// A picture, which comes whole.
     fn show(&mut self, media: &PartKind, out: &mut Vec<u8>) {
+        if let PartKind::Audio { data, transcript, .. } = media {
+            return self.speak(data, transcript, out);
+        }
         let PartKind::Image { source, .. } = media else { return };
         self.close(out);
         let id = self.next_id("ig");
@@ -206,6 +220,28 @@ impl EventWriter {
         let data = json!({"item_id": id, "output_index": self.done.len()});
         self.event(out, "response.image_generation_call.completed", data);
         self.item_done(out, item);
+    }
+
+    /// More of a sound, or of its words.
+    fn speak(&mut self, data: &str, words: &str, out: &mut Vec<u8>) {
+        if !matches!(self.open, Open::Sound { .. }) {
+            self.close(out);
+            let id = self.next_id("msg");
+            self.item_added(out, &message(&id, "in_progress", &[]));
+            let part = ("part", output_audio("", ""));
+            self.part(out, "response.content_part.added", &id, "content_index", part);
+            self.open = Open::Sound { id, pieces: Vec::new(), transcript: String::new() };
+        }
+        let Open::Sound { pieces, transcript, .. } = &mut self.open else { return };
+        transcript.push_str(words);
+        if !data.is_empty() {
+            pieces.push(data.to_owned());
+        }
+        for (kind, more) in [(AUDIO_TRANSCRIPT, words), (AUDIO, data)] {
+            if !more.is_empty() {
+                self.event(out, &format!("{kind}.delta"), json!({"delta": more}));
+            }
+        }
     }
 
     fn say(&mut self, more: &str, refuses: bool, out: &mut Vec<u8>) {
@@ -291,6 +327,16 @@ impl EventWriter {
                     )
                 };
                 self.part(out, kind, &id, "content_index", (field, text.into()));
+                let done = ("part", part.clone());
+                self.part(out, "response.content_part.done", &id, "content_index", done);
+                self.item_done(out, message(&id, status, &[part]));
+            }
+            Open::Sound { id, pieces, transcript } => {
+                let said = [(AUDIO_TRANSCRIPT, transcript.is_empty()), (AUDIO, pieces.is_empty())];
+                for (kind, _) in said.into_iter().filter(|(_, is_empty)| !is_empty) {
+                    self.event(out, &format!("{kind}.done"), json!({}));
+                }
+                let part = output_audio(&joined_sound(&pieces), &transcript);
                 let done = ("part", part.clone());
                 self.part(out, "response.content_part.done", &id, "content_index", done);
                 self.item_done(out, message(&id, status, &[part]));

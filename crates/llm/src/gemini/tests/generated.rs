@@ -20,7 +20,7 @@ fn said() -> impl Strategy<Value = Part> {
         source: Source::Url("gs://b/a.pdf".to_owned()),
         name: Some("a".to_owned()),
     });
-    let audio = Just(PartKind::Audio { data: "QUJD".to_owned(), format: "wav".to_owned() });
+    let audio = Just(PartKind::sound("QUJD".to_owned(), "wav"));
     prop_oneof![words().prop_map(PartKind::Text), image, file, audio].prop_map(Part::from)
 }
 
