@@ -92,8 +92,8 @@ const OBJECTS: &str = "MCP servers, vector stores and agents are not served";
 const PASSWORDS: &str = "there are no pages to sign in to";
 const PERMISSIONS: &str = "only permissions that allow something are known, not those that forbid";
 const PROJECTS: &str = "there are no projects; use teams";
-const ROTATION: &str = "no secret manager is written to, so the holder of a key that is rotated by \
-     itself would be locked out; call /key/{key}/regenerate, with a grace_period";
+const ROTATION: &str = "the job that rotates keys in LiteLLM (LITELLM_KEY_ROTATION_ENABLED) is not here; \
+     call /key/{key}/regenerate, with a grace_period";
 const STORES: &str = "vector stores are not served";
 
 /// Everything in LiteLLM's objects that is not in force here, by name.

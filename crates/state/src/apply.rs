@@ -81,7 +81,8 @@ impl State {
             Command::DeleteKeys { tokens } => keys::delete(self, tokens),
             Command::SetBlocked { token, blocked } => keys::set_blocked(self, *token, *blocked),
             Command::RegenerateKey { token, new, name, grace, changes } => {
-                keys::regenerate(self, *token, (*new, name, *grace), changes)
+                let text = keys::NewText { token: *new, name, grace: *grace };
+                keys::regenerate(self, *token, &text, changes)
             }
             Command::CreateEntity { entity, members } => entities::create(self, entity, members),
             Command::UpdateEntity { kind, name, changes } => {

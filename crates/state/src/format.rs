@@ -34,6 +34,8 @@ impl Format {
     pub(crate) const KEEPS_PROMISES: Self = Self(3);
     /// No two users have one `sso_user_id`.
     pub(crate) const UNIQUE_SSO_IDS: Self = Self(3);
+    /// The former text of a key is the key's for as long as it works, and no longer than the key.
+    pub(crate) const OWNS_FORMER_TEXTS: Self = Self(3);
 }
 
 impl Default for Format {

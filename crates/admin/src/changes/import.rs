@@ -120,6 +120,10 @@ impl Candidate {
             spent == self.spent
         });
         let outcome = match (before, overwrite) {
+            (None, _) if self.shares_a_text(state) => {
+                let reason = "a key here already goes by its text, or by a former one";
+                ImportedRow::Conflict(reason.to_owned())
+            }
             (None, _) => ImportedRow::Made,
             (Some(_), true) if differences.is_empty() && spends_alike => ImportedRow::Unchanged,
             (Some(_), true) => ImportedRow::Replaced,
@@ -135,6 +139,13 @@ impl Candidate {
             }
         };
         Step { outcome, commands }
+    }
+
+    /// Whether it is a key that has a text in common with one here.
+    fn shares_a_text(&self, state: &State) -> bool {
+        let What::Key(key, former) = &self.what else { return false };
+        let mut texts = former.iter().map(|(token, _)| token).chain([&key.token]);
+        texts.any(|token| state.key_named(token).is_some())
     }
 
     fn commands(self, over: Option<EntityId>) -> Vec<Command> {

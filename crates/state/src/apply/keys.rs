@@ -5,14 +5,24 @@ use std::sync::Arc;
 use dunlin_types::{EntityId, KeyDigest, UnixMillis};
 
 use super::{entities, promised, seen};
+use crate::Format;
 use crate::command::{Change, Key, KeyChanges, Kind, Rejected, Reply, TermsChanges};
 use crate::state::{Holder, State};
 
 /// The most text in one key, in bytes: every node holds whatever an admin hangs on it.
 const MAX_KEY_BYTES: usize = 64 << 10;
 
+/// Another text for a key.
+pub(super) struct NewText<'a> {
+    pub(super) token: KeyDigest,
+    /// What the key is called by it.
+    pub(super) name: &'a str,
+    /// Until when the former text works too.
+    pub(super) grace: Option<UnixMillis>,
+}
+
 pub(super) fn create(state: &mut State, key: &Key) -> Result<Reply, Rejected> {
-    if state.keys.contains_key(&key.token) {
+    if is_taken(state, &key.token) {
         return Err(Rejected::KeyExists);
     }
     let id = state.next_id();
@@ -29,9 +39,9 @@ pub(super) fn put_over(
     let known = state.keys.get(&key.token);
     let updated_at = known.map_or(UnixMillis(0), |known| known.updated_at);
     let id = match (known.map(|known| known.id), over) {
-        (None, None) => state.next_id(),
+        (None, None) if !is_taken(state, &key.token) => state.next_id(),
         (Some(known), Some(over)) if known == over => known,
-        (Some(_), _) => return Err(Rejected::KeyExists),
+        (Some(_), _) | (None, None) => return Err(Rejected::KeyExists),
         (None, Some(_)) => return Err(Rejected::UnknownKey),
     };
     state.former.remove(&key.token);
@@ -57,15 +67,18 @@ pub(super) fn set_blocked(
     update(state, token, &KeyChanges { terms, ..KeyChanges::default() })
 }
 
-/// Gives a key the hash `new` and another name; its former text works until `grace`.
+/// Gives a key another text; its former one works until the grace is over. A key may have back a text
+/// that it had.
 pub(super) fn regenerate(
     state: &mut State,
     token: KeyDigest,
-    (new, name, grace): (KeyDigest, &str, Option<UnixMillis>),
+    text: &NewText<'_>,
     changes: &KeyChanges,
 ) -> Result<Reply, Rejected> {
     let key = Key::clone(state.keys.get(&token).ok_or(Rejected::UnknownKey)?);
-    if state.keys.contains_key(&new) {
+    let new = text.token;
+    let is_own = token != new && state.key_named(&new).is_some_and(|holder| holder.id == key.id);
+    if is_taken(state, &new) && !is_own {
         return Err(Rejected::KeyExists);
     }
     take(state, &token);
@@ -78,11 +91,22 @@ pub(super) fn regenerate(
             (*old, (if *present == token { new } else { *present }, *until))
         })
         .collect();
-    if let Some(until) = grace.filter(|until| *until > state.at) {
+    if state.format >= Format::OWNS_FORMER_TEXTS {
+        state.former.remove(&new);
+    }
+    if let Some(until) = text.grace.filter(|until| *until > state.at) {
         state.former.insert(token, (new, until));
     }
-    let key = Key { token: new, name: name.to_owned(), ..key };
+    let key = Key { token: new, name: text.name.to_owned(), ..key };
     put(state, key.changed(changes.clone()))
+}
+
+/// Whether a key goes by that text: it is its own, or works still, as far as the log's format knows.
+fn is_taken(state: &State, token: &KeyDigest) -> bool {
+    if state.format < Format::OWNS_FORMER_TEXTS {
+        return state.keys.contains_key(token);
+    }
+    state.key_named(token).is_some()
 }
 
 pub(super) fn delete(state: &mut State, tokens: &[KeyDigest]) -> Result<Reply, Rejected> {
@@ -92,6 +116,10 @@ pub(super) fn delete(state: &mut State, tokens: &[KeyDigest]) -> Result<Reply, R
         state.days.part_with(None, &key.token.to_string(), key.alias.as_deref());
     }
     let deleted: Vec<_> = taken.iter().map(|key| key.token).collect();
+    if state.format >= Format::OWNS_FORMER_TEXTS {
+        let former = std::mem::take(&mut state.former).into_iter();
+        state.former = former.filter(|(_, (present, _))| !deleted.contains(present)).collect();
+    }
     if deleted.is_empty() { Err(Rejected::UnknownKey) } else { Ok(Reply::Deleted(deleted)) }
 }
 

@@ -84,6 +84,12 @@ fn a_key_comes_with_its_hash_and_its_former_texts() {
     assert_eq!(present.limited_by.as_deref(), Some(MASTER_USER), "no owner widens it");
     assert_eq!(state.key_spend(&KeyDigest::of("sk-now")), NanoUsd(1_000_000_000));
     assert_eq!(step(&key, &state, false).outcome, ImportedRow::Unchanged);
+    let then = row(ImportKind::Key, json!({"token": token("sk-then"), "key_name": "sk-...then"}));
+    for overwrite in [false, true] {
+        let twice = step(&then, &state, overwrite);
+        assert!(matches!(twice.outcome, ImportedRow::Conflict(_)), "{:?}", twice.outcome);
+        assert_eq!(twice.commands.len(), 0);
+    }
 }
 
 #[test]

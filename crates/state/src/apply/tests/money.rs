@@ -1,6 +1,7 @@
 //! Pots, leases and keys that are regenerated.
 
 use super::*;
+use crate::Format;
 use crate::command::{Entity, Grant, Kind, Member, Return, Spender, Terms, TermsChanges};
 
 const POT: u64 = 1_000;
@@ -85,17 +86,20 @@ fn a_period_begins_with_the_first_that_names_it_and_never_before_its_time() {
     assert_eq!(script.state.total_spend(EntityId(POT)).cost, NanoUsd(35), "but counts");
 }
 
-#[test]
-fn a_regenerated_key_keeps_its_spend_and_its_former_text_for_a_while() {
-    let mut script = with_budget();
-    script.run(settle(1, 0, 1, 30)).expect("settled");
-    let regenerate = |old: &str, new: &str| Command::RegenerateKey {
+fn regenerate(old: &str, new: &str) -> Command {
+    Command::RegenerateKey {
         token: KeyDigest::of(old),
         new: KeyDigest::of(new),
         name: "sk-...".to_owned(),
         grace: Some(UnixMillis(50_000)),
         changes: Box::default(),
-    };
+    }
+}
+
+#[test]
+fn a_regenerated_key_keeps_its_spend_and_its_former_text_for_a_while() {
+    let mut script = with_budget();
+    script.run(settle(1, 0, 1, 30)).expect("settled");
     script.run(regenerate("sk-a", "sk-b")).expect("known");
     script.run(regenerate("sk-b", "sk-c")).expect("known");
     let known = |clear: &str, now| {
@@ -109,6 +113,40 @@ fn a_regenerated_key_keeps_its_spend_and_its_former_text_for_a_while() {
     assert_eq!(known("sk-a", 50_000), Err(Refusal::Unknown));
     assert_eq!(known("sk-c", 50_000), Ok(present));
     assert_eq!(script.state.key_spend(&present), NanoUsd(30));
+}
+
+#[test]
+fn the_former_text_of_a_key_is_no_other_keys_while_it_works() {
+    let mut script = with_budget();
+    let put = |clear| Command::PutKey { key: key(clear, None), over: None };
+    let make = |clear| Command::CreateKey { key: key(clear, None) };
+    let delete = |clear| Command::DeleteKeys { tokens: vec![KeyDigest::of(clear)] };
+    // An older log goes by older rules.
+    script.run(regenerate("sk-a", "sk-b")).expect("known");
+    script.run(make("sk-a")).expect("below the format");
+    script.run(delete("sk-a")).expect("known");
+    script.run(Command::RaiseFormat { to: Format::NEWEST }).expect("news");
+    script.run(regenerate("sk-b", "sk-c")).expect("known");
+    script.run(make("sk-other")).expect("new");
+    let commands = [make("sk-b"), put("sk-b"), regenerate("sk-other", "sk-b")];
+    for command in commands {
+        assert_eq!(script.run(command), Err(Rejected::KeyExists));
+    }
+    // Its own it may have back, and a later one ends when that says.
+    script.run(regenerate("sk-c", "sk-b")).expect("its own");
+    let mut ends = regenerate("sk-b", "sk-d");
+    let Command::RegenerateKey { grace, .. } = &mut ends else { panic!("another text") };
+    *grace = None;
+    script.run(ends).expect("known");
+    let known = |script: &Script, clear: &str| {
+        script.state.authenticate(KeyDigest::of(clear), &[], script.state.at).is_ok()
+    };
+    assert!(!known(&script, "sk-b") && known(&script, "sk-c") && known(&script, "sk-d"));
+    // With the key, its former texts are nobody's, whoever has its last one after it.
+    script.run(delete("sk-d")).expect("known");
+    script.run(make("sk-d")).expect("free");
+    assert!(!known(&script, "sk-c") && known(&script, "sk-d"));
+    script.run(make("sk-c")).expect("free");
 }
 
 #[test]
