@@ -2,6 +2,7 @@
 //! none.
 
 pub(crate) mod budget;
+pub(crate) mod cut;
 pub(crate) mod delivery;
 pub(crate) mod error;
 pub(crate) mod figure;
@@ -11,6 +12,7 @@ pub(crate) mod keepalive;
 pub(crate) mod length;
 pub(crate) mod limits;
 pub(crate) mod lines;
+pub(crate) mod long;
 pub(crate) mod names;
 pub(crate) mod prefixed;
 pub(crate) mod stream;

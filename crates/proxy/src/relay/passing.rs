@@ -14,8 +14,8 @@ use http_body::Frame;
 
 use crate::bill::Bill;
 use crate::relay::{Price, Understood};
+use crate::response::cut::Broken;
 use crate::response::length::Length;
-use crate::response::stream::Broken;
 
 /// What is on record of a stream that ended before its last event.
 const CUT: &str = "the provider's stream ended before its last event";

@@ -12,15 +12,14 @@ use dunlin_upstream::{Answer, Long, Stream, Whole};
 
 use crate::Proxy;
 use crate::attempts::KeptName;
-use crate::bill::Bill;
-use crate::bill::{found, must_count};
+use crate::bill::{Bill, found, must_count};
 use crate::ids::Kind;
 use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::request::kept::{Sealing, keeps_responses};
-use crate::response::headers;
 use crate::response::stream::{self, Outgoing};
 use crate::response::told::AnswerHeaders;
+use crate::response::{headers, long};
 use crate::stored::watch::Thing;
 use crate::turns::{Answered, Opening};
 
@@ -110,7 +109,7 @@ impl Delivery<'_> {
         let told = told.answered(proxy, call, by, &answer.headers);
         let told = told.uncounted(caller.spent(proxy), by);
         let provider = answer.headers.clone();
-        let body = stream::bytes(answer, bill, call.endpoint);
+        let body = long::body(answer, bill, call.endpoint);
         headers::passing(told, &provider, body)
     }
 

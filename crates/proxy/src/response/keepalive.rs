@@ -17,9 +17,9 @@ use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
 use crate::request::call::Call;
+use crate::response::cut::{Broken, Cut};
 use crate::response::error::Failed;
 use crate::response::headers;
-use crate::response::stream::Broken;
 use crate::response::told::AnswerHeaders;
 
 /// A request that is admitted, and whose stream is to be kept alive.
@@ -88,9 +88,7 @@ struct Kept {
 enum From {
     Asking(Answering),
     Answer(Body),
-    /// The error frame is handed over; the connection is cut once that is flushed.
-    ErrorSent,
-    Cut,
+    Broken(Cut),
 }
 
 impl http_body::Body for Kept {
@@ -120,7 +118,7 @@ impl Kept {
                 From::Asking(answering) => match ready!(answering.as_mut().poll(cx)) {
                     Ok(answered) => self.from = From::Answer(answered.into_body()),
                     Err(failed) => {
-                        self.from = From::ErrorSent;
+                        self.from = From::Broken(Cut::default());
                         return Poll::Ready(Some(Ok(Frame::data(failed.frame(&self.call)))));
                     }
                 },
@@ -128,13 +126,7 @@ impl Kept {
                     let frame = ready!(Pin::new(body).poll_frame(cx));
                     return Poll::Ready(frame.map(|frame| frame.map_err(|_| Broken)));
                 }
-                From::ErrorSent => {
-                    // hyper flushes what it has when a body has nothing: the frame must not be lost.
-                    self.from = From::Cut;
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                From::Cut => return Poll::Ready(Some(Err(Broken))),
+                From::Broken(cut) => return cut.poll(cx).map(|broken| Some(Err(broken))),
             }
         }
     }

@@ -10,27 +10,19 @@ use dunlin_journal::Outcome;
 use dunlin_llm::form::Delta;
 use dunlin_llm::openai::Merger;
 use dunlin_llm::responses::KeptResponse;
-use dunlin_llm::{ChatRequest, Chunk, Dialect, Endpoint, Stamp, StreamEvent, StreamWriter, Usage};
+use dunlin_llm::{ChatRequest, Chunk, Dialect, Stamp, StreamEvent, StreamWriter, Usage};
 use dunlin_router::Deployment;
-use dunlin_upstream::{Failure, Long, Stream};
+use dunlin_upstream::{Failure, Stream};
 use http_body::Frame;
 use tokio::sync::oneshot;
 
-use crate::bill::Bill;
-use crate::bill::found;
-use crate::bill::{record, said};
+use crate::bill::{Bill, found, record, said};
 use crate::request::call::Call;
 use crate::request::kept::Sealing;
+use crate::response::cut::{Broken, Cut};
 use crate::response::error;
 use crate::response::framing::Framing;
-use crate::response::length::Length;
 use crate::turns::Answered;
-
-/// A stream that broke after its first byte: the connection is cut, so that nobody takes what came
-/// for the whole.
-#[derive(Debug, thiserror::Error)]
-#[error("the upstream's answer broke off")]
-pub(crate) struct Broken;
 
 /// How a stream is put for its client.
 pub(crate) struct Outgoing {
@@ -91,20 +83,16 @@ pub(crate) fn events(stream: Stream, mut bill: Bill, outgoing: Outgoing) -> Body
     if !stream.tells_usage() && outgoing.chat.endpoint().is_chat() {
         bill.keep_words();
     }
-    let (bill, end) = (Some(bill), End::Open);
     Body::new(Events {
         stream,
-        created: None,
-        warming: None,
-        has_waited: false,
-        last: None,
-        bill,
+        bill: Some(bill),
         outgoing,
         writer: None,
-        end,
+        end: End::Open,
+        created: None,
         watched: false,
+        warming: None,
         storing: None,
-        held: None,
     })
 }
 
@@ -118,27 +106,48 @@ struct Events {
     end: End,
     /// When the answer began, as its frames say, where one of ours may have to say it too.
     created: Option<Option<u64>>,
-    /// Ends when what nobody counted can be counted by its model's encoding.
-    warming: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    has_waited: bool,
-    /// What is passed on then.
-    last: Option<Result<StreamEvent, Failure>>,
     /// Whether what nobody waits for is asked after.
     watched: bool,
-    /// Ends when the turn is stored: its client may go on from it as soon as it has the last frame.
-    storing: Option<oneshot::Receiver<()>>,
-    /// What goes out then.
-    held: Option<Bytes>,
+    /// The end of what nobody counted, as soon as its model's encoding is loaded.
+    warming: Option<(Warming, Bytes)>,
+    /// The last frames, as soon as the turn is stored: their client may go on from it when it has them.
+    storing: Option<(oneshot::Receiver<()>, Bytes)>,
 }
 
+/// Ends when what nobody counted can be counted.
+type Warming = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// How far a stream is in ending.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Open,
     Whole,
-    /// The error frame is handed over; the connection is cut once that is flushed.
-    ErrorSent,
-    Cut,
+    Broken(Cut),
+}
+
+/// What goes out in one write: all that came in one read.
+#[derive(Default)]
+struct Written {
+    first: Bytes,
+    more: BytesMut,
+}
+
+impl Written {
+    fn push(&mut self, bytes: Bytes) {
+        if self.is_empty() {
+            self.first = bytes;
+        } else {
+            self.more.extend_from_slice(&std::mem::take(&mut self.first));
+            self.more.extend_from_slice(&bytes);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first.is_empty() && self.more.is_empty()
+    }
+
+    fn take(self) -> Bytes {
+        if self.more.is_empty() { self.first } else { self.more.freeze() }
+    }
 }
 
 impl http_body::Body for Events {
@@ -149,91 +158,69 @@ impl http_body::Body for Events {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        if let Some(warming) = &mut self.warming {
-            ready!(warming.as_mut().poll(cx));
-            self.warming = None;
+        if self.storing.is_some() {
+            return self.poll_stored(cx);
         }
-        if let Some(storing) = &mut self.storing {
-            // One that was dropped is over too: the node is stopping.
-            let _stored = ready!(Pin::new(storing).poll(cx));
-            self.storing = None;
-        }
-        if let Some(held) = self.held.take() {
-            return Poll::Ready(Some(Ok(Frame::data(held))));
-        }
-        match self.end {
-            End::Whole => return Poll::Ready(None),
-            End::Cut => return Poll::Ready(Some(Err(Broken))),
-            End::ErrorSent => {
-                // hyper flushes what it has when a body has nothing: the frame must not be lost.
-                self.end = End::Cut;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
+        match &mut self.end {
             End::Open => {}
+            End::Whole => return Poll::Ready(None),
+            End::Broken(cut) => return cut.poll(cx).map(|broken| Some(Err(broken))),
         }
-        let mut first = Bytes::new();
-        let mut more = BytesMut::new();
+        let mut written = Written::default();
         loop {
-            let Some(event) = ready!(self.poll_event(cx)) else {
-                self.end = End::Whole;
-                return Poll::Ready(None);
+            let event = match self.poll_event(cx) {
+                Poll::Ready(Some(event)) => event,
+                Poll::Ready(None) => {
+                    self.end = End::Whole;
+                    return Poll::Ready(None);
+                }
+                Poll::Pending if written.is_empty() => return Poll::Pending,
+                Poll::Pending => return Poll::Ready(Some(Ok(Frame::data(written.take())))),
             };
-            if self.must_wait(&event) {
-                self.last = Some(event);
-                let bytes = if more.is_empty() { first } else { more.freeze() };
-                return match bytes.is_empty() {
-                    true => self.as_mut().poll_frame(cx),
-                    false => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                };
-            }
             if let Some(bytes) = self.pass(event) {
                 let bytes = match &mut self.outgoing.merger {
                     Some(merger) => merger.merged(bytes),
                     None => bytes,
                 };
-                let is_end = self.end == End::Whole;
-                let bytes = self.outgoing.framing.wrap(bytes, is_end);
-                match (first.is_empty(), more.is_empty()) {
-                    (true, true) => first = bytes,
-                    (false, _) => {
-                        more.extend_from_slice(&std::mem::take(&mut first));
-                        more.extend_from_slice(&bytes);
-                    }
-                    (true, false) => more.extend_from_slice(&bytes),
-                }
+                let is_end = matches!(self.end, End::Whole);
+                written.push(self.outgoing.framing.wrap(bytes, is_end));
             }
-            // What came in one read goes out in one write.
-            let is_empty = first.is_empty() && more.is_empty();
-            let more_to_come = self.end == End::Open && self.stream.has_more_at_hand();
-            if !is_empty && !more_to_come {
-                let bytes = if more.is_empty() { first } else { more.freeze() };
-                if self.storing.is_some() {
-                    self.held = Some(bytes);
-                    return self.as_mut().poll_frame(cx);
+            let more_to_come = matches!(self.end, End::Open) && self.stream.has_more_at_hand();
+            if !written.is_empty() && !more_to_come {
+                let written = written.take();
+                if let Some((_, last)) = &mut self.storing {
+                    *last = written;
+                    return self.poll_stored(cx);
                 }
-                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                return Poll::Ready(Some(Ok(Frame::data(written))));
             }
         }
     }
 }
 
 impl Events {
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<StreamEvent, Failure>>> {
-        match self.last.take() {
-            Some(last) => Poll::Ready(Some(last)),
-            None => self.stream.poll_next(cx),
+    /// The last frames. A turn whose storing was dropped is over, too: the node is stopping.
+    fn poll_stored(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if let Some((stored, _)) = &mut self.storing {
+            let _is_over = ready!(Pin::new(stored).poll(cx));
         }
+        Poll::Ready(self.storing.take().map(|(_, last)| Ok(Frame::data(last))))
     }
 
-    /// Whether this is the end of what nobody counted, whose encoding is not known to be loaded.
-    fn must_wait(&mut self, event: &Result<StreamEvent, Failure>) -> bool {
-        let is_end = matches!(event, Ok(StreamEvent::Done(_)));
-        let bill = self.bill.as_ref().filter(|bill| is_end && bill.must_count_words());
-        let Some(bill) = bill.filter(|_| !self.has_waited) else { return false };
-        self.warming = Some(Box::pin(bill.warm()));
-        self.has_waited = true;
-        true
+    /// The next event. The end of what nobody counted comes once it can be counted.
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<StreamEvent, Failure>>> {
+        if self.warming.is_none() {
+            let event = ready!(self.stream.poll_next(cx));
+            let uncounted = self.bill.as_ref().filter(|bill| bill.must_count_words());
+            let (Some(bill), Some(Ok(StreamEvent::Done(frame)))) = (uncounted, &event) else {
+                return Poll::Ready(event);
+            };
+            self.warming = Some((Box::pin(bill.warm()), frame.clone()));
+        }
+        if let Some((warming, _)) = &mut self.warming {
+            ready!(warming.as_mut().poll(cx));
+        }
+        Poll::Ready(self.warming.take().map(|(_, frame)| Ok(StreamEvent::Done(frame))))
     }
 
     /// What the client gets of an event. The last one waits for its bill.
@@ -260,7 +247,8 @@ impl Events {
                 self.settle(Outcome::Success);
                 self.end = End::Whole;
                 let turn = self.outgoing.turn.take();
-                self.storing = turn.and_then(|turn| turn.store_streamed(&frame));
+                let stored = turn.and_then(|turn| turn.store_streamed(&frame));
+                self.storing = stored.map(|stored| (stored, Bytes::new()));
                 Some(frame)
             }
             Ok(StreamEvent::Error(_) | StreamEvent::Failed(..)) => {
@@ -282,7 +270,7 @@ impl Events {
                     bill.faulted(record::fault(error::of_failure(&failure)));
                 }
                 self.settle(Outcome::Partial);
-                self.end = End::ErrorSent;
+                self.end = End::Broken(Cut::default());
                 let endpoint = self.outgoing.chat.endpoint();
                 Some(endpoint.error_frame(&error::in_stream(&failure, endpoint)))
             }
@@ -378,63 +366,6 @@ impl Events {
     fn settle(&mut self, outcome: Outcome) {
         if let Some(mut bill) = self.bill.take() {
             bill.count_prompt(&self.outgoing.chat);
-            bill.ended(outcome);
-        }
-    }
-}
-
-/// A reply that is too long to be held, or is no JSON, byte for byte. Its usage is looked for only
-/// where it comes in events; else its length tells how much there is of it.
-pub(crate) fn bytes(long: Long, mut bill: Bill, endpoint: Endpoint) -> Body {
-    bill.served_by(&long.deployment);
-    bill.begun(None);
-    let length = Length::of(endpoint, &long.headers, &bill);
-    Body::new(Passing { long, bill: Some(bill), length })
-}
-
-struct Passing {
-    long: Long,
-    bill: Option<Bill>,
-    length: Length,
-}
-
-impl http_body::Body for Passing {
-    type Data = Bytes;
-    type Error = Broken;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        Poll::Ready(match ready!(self.long.poll_next(cx)) {
-            Some(Ok(bytes)) => {
-                self.count(&bytes);
-                if self.long.is_over() {
-                    self.end(Outcome::Success);
-                }
-                Some(Ok(Frame::data(bytes)))
-            }
-            Some(Err(_)) => {
-                self.end(Outcome::Partial);
-                Some(Err(Broken))
-            }
-            None => {
-                self.end(Outcome::Success);
-                None
-            }
-        })
-    }
-}
-
-impl Passing {
-    fn count(&mut self, bytes: &Bytes) {
-        if let Some(bill) = self.bill.as_mut() {
-            self.length.count(bill, bytes);
-        }
-    }
-
-    fn end(&mut self, outcome: Outcome) {
-        if let Some(bill) = self.bill.take() {
             bill.ended(outcome);
         }
     }

@@ -19,7 +19,7 @@ use http_body::Frame;
 use crate::bill::Bill;
 use crate::bill::found;
 use crate::request::kept::Sealing;
-use crate::response::stream::Broken;
+use crate::response::cut::Broken;
 
 /// The bytes of an answer.
 pub(super) fn bytes(relayed: Relayed) -> Body {
