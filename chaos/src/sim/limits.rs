@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_limiter::{
-    Amounts, Answer, Ask, Claim, Decision, Limiter, Ring, ScopeId, Sent, Taken, Verdict,
+    Amounts, Answer, Ask, Claim, Decision, Limiter, Refused, Ring, ScopeId, Sent, Taken, Verdict,
 };
 use dunlin_types::{Epoch, MonoMillis, NodeId, RequestId};
 
@@ -82,10 +82,7 @@ impl Limits {
     ) {
         match decision {
             Decision::Admitted(taken, _) => self.decided.push((claim.request, Some(taken))),
-            Decision::Refused(refused) => {
-                assert!(refused.retry_after > Duration::ZERO);
-                self.decided.push((claim.request, None));
-            }
+            Decision::Refused(refused) => self.refused(claim, deadline, &refused, now, todo),
             Decision::AskOwner(owner) => {
                 self.call(owner, Some((claim, deadline)), None, now, todo);
             }
@@ -93,6 +90,30 @@ impl Limits {
             Decision::AskPeers(peers) => self.survey(claim, &peers, now, todo),
             Decision::Closed => self.decided.push((claim.request, None)),
             Decision::TableFull | Decision::NoRing => panic!("there is room and a ring"),
+        }
+    }
+
+    fn refused(
+        &mut self,
+        claim: Claim,
+        deadline: MonoMillis,
+        refused: &Refused,
+        now: MonoMillis,
+        todo: &mut Todo,
+    ) {
+        assert!(refused.retry_after > Duration::ZERO);
+        if refused.doubted && now < deadline {
+            self.pull(now, todo);
+            todo.after(SOON_MS, Timer::Decide { claim, deadline });
+        } else {
+            self.decided.push((claim.request, None));
+        }
+    }
+
+    /// Asks those for whom a refusal waits.
+    fn pull(&mut self, now: MonoMillis, todo: &mut Todo) {
+        for peer in self.limiter.to_pull() {
+            self.call(peer, None, None, now, todo);
         }
     }
 
@@ -129,8 +150,16 @@ impl Limits {
     }
 
     /// A peer asks.
-    pub(crate) fn answer(&mut self, from: usize, ask: &Ask, now: MonoMillis) -> Answer {
-        self.limiter.answer(id_of(from), ask, now)
+    pub(crate) fn answer(
+        &mut self,
+        from: usize,
+        ask: &Ask,
+        now: MonoMillis,
+        todo: &mut Todo,
+    ) -> Answer {
+        let answer = self.limiter.answer(id_of(from), ask, now);
+        self.pull(now, todo);
+        answer
     }
 
     /// A peer answers.
@@ -154,10 +183,7 @@ impl Limits {
                     None => self.retry(claim, deadline, now, todo),
                 }
             }
-            Verdict::Refused(refused) => {
-                assert!(refused.retry_after > Duration::ZERO);
-                self.decided.push((claim.request, None));
-            }
+            Verdict::Refused(refused) => self.refused(claim, deadline, refused, now, todo),
             Verdict::Retry => self.retry(claim, deadline, now, todo),
             Verdict::NotYet => self.share(claim, now, todo),
         }

@@ -214,7 +214,7 @@ impl Node {
         let Some(life) = &mut self.life else { return };
         match message {
             Message::Ask { call, ask } => {
-                let answer = life.limits.answer(from, &ask, now.mono);
+                let answer = life.limits.answer(from, &ask, now.mono, todo);
                 todo.send(from, Message::Answer { call, answer });
             }
             Message::Answer { call, answer } => {

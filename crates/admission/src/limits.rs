@@ -42,7 +42,7 @@ pub(crate) use scopes::Under;
 pub(crate) const PATIENCE: Duration = Duration::from_millis(900);
 /// How long the other nodes may take to say what they used.
 const PEERS_PATIENCE: Duration = Duration::from_millis(50);
-/// Before an owner is asked again that goes by another ring.
+/// Before an owner is asked again that goes by another ring, or has others say what they gave back.
 const RETRY: Duration = Duration::from_millis(10);
 /// How often leases, reports and the ring are looked after.
 const TICK: Duration = Duration::from_millis(50);
@@ -117,7 +117,7 @@ impl Limits {
         let (mut limiter, now) = (self.limiter(), self.now());
         for claim in claims {
             let decision = limiter.admit(claim, now);
-            let refuses = matches!(decision, Decision::Refused(_));
+            let refuses = matches!(&decision, Decision::Refused(short) if !short.doubted);
             decisions.push(decision);
             if refuses {
                 break;
@@ -145,6 +145,11 @@ impl Limits {
                         self.call(owner);
                     }
                     return Ok(Part::new(self.clone(), taken, remaining));
+                }
+                Decision::Refused(short) if short.doubted && self.now() < deadline => {
+                    self.pull();
+                    sleep(RETRY).await;
+                    self.limiter().admit(claim, self.now())
                 }
                 Decision::Refused(short) => return Err(NotTaken::Short(short)),
                 Decision::AskOwner(owner) => {
@@ -236,7 +241,7 @@ impl Limits {
             NotTaken::Refusal(refusal) => return refusal,
         };
         let too_large = short.too_large(&scope.claim);
-        let dunlin_limiter::Refused { what, limit, remaining, retry_after } = short;
+        let dunlin_limiter::Refused { what, limit, remaining, retry_after, doubted: _ } = short;
         let wait = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
         let reset_at = dunlin_types::UnixMillis(self.0.clock.unix().0.saturating_add(wait));
         let (of, name) = (scope.of, scope.payer.name());
@@ -284,6 +289,12 @@ impl Limits {
         self.0.calls.tell(self, peer);
     }
 
+    /// Has those say what they gave back for whom a refusal waits.
+    fn pull(&self) {
+        let due = self.limiter().to_pull();
+        due.into_iter().for_each(|peer| self.call(peer));
+    }
+
     /// Answers the other nodes.
     async fn answer(&self, mut inbox: mpsc::Receiver<Incoming>) {
         while let Some(incoming) = inbox.recv().await {
@@ -295,6 +306,7 @@ impl Limits {
                 Err(error) => Err(Refused { reason: format!("not a question of limits: {error}") }),
             };
             incoming.answer(answer);
+            self.pull();
         }
     }
 

@@ -131,6 +131,15 @@ impl Amounts {
         self.each(self, |amount, _| f(amount))
     }
 
+    /// Of one kind.
+    pub(crate) fn of(self, what: Limited) -> u64 {
+        match what {
+            Limited::Requests => self.requests,
+            Limited::Tokens => self.tokens,
+            Limited::MaxParallelRequests => self.parallel,
+        }
+    }
+
     fn each(self, other: Self, f: impl Fn(u64, u64) -> u64) -> Self {
         Self {
             requests: f(self.requests, other.requests),
@@ -175,6 +184,10 @@ pub struct Refused {
     pub remaining: u64,
     /// When the same claim could succeed, if nobody else claims and it is no more than the limit.
     pub retry_after: Duration,
+    /// Whether others may have given back what lacks: the claim is to be asked again in a moment, and
+    /// refused when patience is out.
+    #[serde(default)]
+    pub doubted: bool,
 }
 
 impl Refused {

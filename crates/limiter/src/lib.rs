@@ -25,6 +25,9 @@
 //! what it took from some is undone if another refuses ([`Limiter::voided`]). Once the undo is
 //! heard of, the request has taken nothing.
 //!
+//! What a request did not use of its tokens, and its slot, are free for a client that has its answer,
+//! wherever it asks next (`doubt.rs`).
+//!
 //! A request of more tokens than the whole limit is refused however long it waits. What a request
 //! uses beyond its claim is a debt of its key: it is admitted and comes back like everything else.
 //!
@@ -33,6 +36,7 @@
 mod account;
 mod bucket;
 mod claim;
+mod doubt;
 mod limiter;
 mod loss;
 mod message;
@@ -46,7 +50,7 @@ pub use account::Taken;
 pub use bucket::{Bucket, WINDOW};
 pub use claim::{Amounts, Claim, Limited, Limits, Refused, Remaining};
 pub use limiter::{Decision, FENCE, Limiter, MAX_SCOPES, Sent};
-pub use message::{Answer, Ask, Dated, Report, Verdict};
+pub use message::{Answer, Ask, Dated, Report, Reports, Verdict};
 pub use ring::{Ring, ScopeId};
 
 /// How long a lease may be used, from the moment it was asked for.

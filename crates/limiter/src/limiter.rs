@@ -57,6 +57,8 @@ pub struct Limiter {
     peers: BTreeMap<NodeId, Peer>,
     swept: Option<ScopeId>,
     losses: Losses,
+    /// How many asks of it pulled.
+    pulls: u64,
 }
 
 /// Waiting to hear what the others admitted in scopes that this node owns since the last ring.
@@ -84,6 +86,9 @@ struct Peer {
     silent: Option<MonoMillis>,
     /// When it last asked.
     asked: MonoMillis,
+    /// Whether the next ask is to pull, and the last pull that was answered.
+    pull: bool,
+    pulled: u64,
 }
 
 impl Limiter {
@@ -101,6 +106,7 @@ impl Limiter {
             peers: BTreeMap::new(),
             swept: None,
             losses: Losses::default(),
+            pulls: 0,
         }
     }
 
@@ -291,7 +297,8 @@ impl Limiter {
         let others = ring.members().iter().chain(absent).copied().filter(|node| *node != self.me);
         let due = others.filter(|node| {
             let peer = self.peers.entry(*node).or_default();
-            let wanted = !peer.outbox.is_empty() || (gathering && peer.ring != ring.version());
+            let untold = gathering && peer.ring != ring.version();
+            let wanted = peer.pull || !peer.outbox.is_empty() || untold;
             match &mut peer.silent {
                 Some(probe) if now < *probe => false,
                 Some(probe) => {
@@ -327,6 +334,13 @@ impl Limiter {
         for (id, _) in batch.into_iter().filter(|(_, idle)| *idle) {
             self.scopes.remove(&id);
         }
+    }
+
+    /// The peers to which an ask is due at once, because a refusal waits for what they have to say.
+    #[must_use]
+    pub fn to_pull(&self) -> Vec<NodeId> {
+        let due = self.peers.iter().filter(|(_, peer)| peer.pull && peer.silent.is_none());
+        due.map(|(node, _)| *node).collect()
     }
 
     /// Whether it owns nothing, and has told the others all that it admitted in what it owned.
@@ -373,6 +387,16 @@ impl Known<'_> {
         let lives = |peer: &Peer| self.ring.has(node) || self.now.since(peer.asked) < FENCE;
         let told_now = |peer: &Peer| peer.run == run && lives(peer);
         node == self.me || self.peers.get(&node).is_some_and(told_now)
+    }
+
+    /// Whether another node answers, as far as is known.
+    pub(crate) fn hears(&self, node: NodeId) -> bool {
+        node != self.me && self.peers.get(&node).is_some_and(|peer| peer.silent.is_none())
+    }
+
+    /// The last pull that a node answered.
+    pub(crate) fn pulled(&self, node: NodeId) -> u64 {
+        self.peers.get(&node).map_or(0, |peer| peer.pulled)
     }
 
     /// When a node last said all that it had to say.

@@ -24,6 +24,9 @@ pub struct Ask {
     pub claims: Vec<Claim>,
     /// Scopes of which the peer is asked what it used itself.
     pub questions: Vec<ScopeId>,
+    /// Whether the answer is to bring what the asker has not heard.
+    #[serde(default)]
+    pub pull: bool,
 }
 
 /// The answer to an [`Ask`].
@@ -39,6 +42,20 @@ pub struct Answer {
     pub verdicts: Vec<Verdict>,
     /// One for each question.
     pub told: Vec<Amounts>,
+    /// What the asker has not heard, if it pulls.
+    #[serde(default)]
+    pub reports: Option<Reports>,
+}
+
+/// What a node has to tell a peer, as an answer brings it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Reports {
+    /// The answering node's unbroken sequence of reports, as in an [`Ask`].
+    pub run: u64,
+    /// The number of the first one.
+    pub first: u64,
+    /// What was not confirmed to be heard.
+    pub reports: Vec<Dated>,
 }
 
 /// What an owner decided.

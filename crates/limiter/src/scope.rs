@@ -8,6 +8,7 @@ use dunlin_types::{MonoMillis, NodeId, OnLoss, RequestId};
 use crate::account::{Account, Run, Taken};
 use crate::bucket::WINDOW;
 use crate::claim::{Amounts, Claim, Limits, Refused, Remaining, Short};
+use crate::doubt::Doubts;
 use crate::limiter::Known;
 use crate::{CUT_LASTS, LEASE, UNCONFIRMED};
 
@@ -27,6 +28,7 @@ pub(crate) struct Scope {
     /// What this node may take without asking.
     pub(crate) held: Option<Held>,
     pub(crate) cut: Option<Cut>,
+    pub(crate) doubts: Doubts,
     /// What a lost owner may have admitted itself, and when it was replaced.
     unheard: Account,
     assumed: MonoMillis,
@@ -170,7 +172,35 @@ impl Scope {
             crate::Limited::Tokens => self.wait(lacking(wants.tokens), now, |a| &a.tokens),
             crate::Limited::MaxParallelRequests => SLOT_WAIT,
         };
-        Refused { what: short.what, limit: short.limit, remaining: short.free, retry_after }
+        let (what, limit, remaining) = (short.what, short.limit, short.free);
+        Refused { what, limit, remaining, retry_after, doubted: false }
+    }
+
+    /// Who, other than `by`, may have given back unheard what `claim` lacks. What was granted or taken
+    /// may have been too much or be undone; a request that is known to be sent stays one.
+    pub(crate) fn unheard(
+        &mut self,
+        claim: &Claim,
+        by: NodeId,
+        refused: &Refused,
+        now: MonoMillis,
+        known: &Known<'_>,
+    ) -> Vec<NodeId> {
+        let (mut most, mut nodes) = (refused.remaining, Vec::new());
+        for (node, account) in &mut self.accounts {
+            if *node == by || !known.hears(*node) {
+                continue;
+            }
+            let granted = self.pending.iter().filter(|pending| pending.node == *node);
+            let taken = Amounts { requests: 0, ..account.used(now) };
+            let may_return = granted.map(|pending| pending.wants).fold(taken, Amounts::plus);
+            if may_return.of(refused.what) > 0 {
+                most = most.saturating_add(may_return.of(refused.what));
+                nodes.push(*node);
+            }
+        }
+        let wants = claim.wants().of(refused.what);
+        if wants <= most.min(refused.limit) { nodes } else { Vec::new() }
     }
 
     /// How long until `lacking` more have come back.

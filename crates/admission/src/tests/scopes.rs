@@ -264,3 +264,34 @@ async fn a_deployment_has_room_for_prompts_and_for_answers_apart() {
     assert_eq!(never.too_large, Some(101));
     drop(enter(60, 40).await.expect("what was not used is back"));
 }
+
+/// What a request gives back is free for whoever has its answer, at whichever node.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_request_after_the_other_is_bound_by_what_they_use_wherever_they_are_made() {
+    let nodes = cluster(3).await;
+    let tokens = nodes[0].key("tokens", None, Some(1_000), None).await;
+    let slots = nodes[0].key("slots", None, None, Some(1)).await;
+    for node in &nodes {
+        until("the keys are everywhere", || {
+            let state = node.consensus.state();
+            [tokens, slots].iter().all(|key| state.key(key).is_some())
+        })
+        .await;
+    }
+    for turn in 0..18 {
+        for key in [tokens, slots] {
+            let mut permit = nodes[turn % 3].admit(key, 600).await.expect("all else is over");
+            permit.begin();
+            permit.settle(record(key, 10, 0));
+        }
+    }
+    let open = nodes[0].admit(slots, 1).await.expect("all else is over");
+    for node in &nodes {
+        assert_eq!(limited(node.admit(slots, 1).await).what, Limited::MaxParallelRequests);
+    }
+    drop(open);
+    nodes[1].admit(tokens, 600).await.expect("all else is over").settle(record(tokens, 790, 0));
+    for node in &nodes {
+        assert_eq!(limited(node.admit(tokens, 600).await).remaining, 30, "18 * 10 + 790 are used");
+    }
+}

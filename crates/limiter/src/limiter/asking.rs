@@ -6,7 +6,7 @@ use super::{Limiter, MAX_SCOPES, PROBE_EVERY};
 use crate::account::{Run, Taken};
 use crate::bucket::second;
 use crate::claim::{Amounts, Claim, Refused, Remaining};
-use crate::message::{Answer, Ask, Report};
+use crate::message::{Answer, Ask, Report, Reports};
 use crate::ring::ScopeId;
 use crate::scope::{Cut, Held};
 use crate::{CUT_LASTS, LEASE, UNCONFIRMED};
@@ -39,6 +39,7 @@ pub enum Decision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Sent {
     run: u64,
+    pull: Option<u64>,
 }
 
 impl Limiter {
@@ -74,8 +75,9 @@ impl Limiter {
         let scope = scopes.entry(claim.scope).or_default();
         scope.assume(claim, taken_over, now, &known);
         match scope.check(claim, now, &known) {
-            Err(refused) => Decision::Refused(refused),
+            Err(refused) => Decision::Refused(self.doubt(me, claim, refused, now)),
             Ok(remaining) => {
+                scope.doubts.end(me, claim.request);
                 let taken = scope.taken(claim, now);
                 scope.account(me, own).take(&taken, second(now));
                 Decision::Admitted(taken, remaining)
@@ -176,7 +178,8 @@ impl Limiter {
         let free = share.minus(scope.own(self.me, own, now)).least(cut.left);
         if let Some(short) = limits.short(free, wants) {
             let (what, limit, remaining) = (short.what, short.limit, short.free);
-            return Decision::Refused(Refused { what, limit, remaining, retry_after: CUT_LASTS });
+            let (retry_after, doubted) = (CUT_LASTS, false);
+            return Decision::Refused(Refused { what, limit, remaining, retry_after, doubted });
         }
         scope.cut = Some(Cut { left: cut.left.minus(wants), ..cut });
         Decision::Admitted(self.take(claim, now), limits.remaining(free.minus(wants)))
@@ -256,6 +259,15 @@ impl Limiter {
         questions: Vec<ScopeId>,
         now: MonoMillis,
     ) -> (Sent, Ask) {
+        let Reports { run, first, reports } = self.untold(node, now);
+        let pull = std::mem::take(&mut self.peers.entry(node).or_default().pull);
+        self.pulls += u64::from(pull);
+        let sent = Sent { run, pull: pull.then_some(self.pulls) };
+        (sent, Ask { epoch: self.epoch, run, first, reports, claims, questions, pull })
+    }
+
+    /// What a peer has not heard.
+    pub(super) fn untold(&mut self, node: NodeId, now: MonoMillis) -> Reports {
         let own = self.own_run();
         let (me, scopes) = (self.me, &mut self.scopes);
         let outbox = &mut self.peers.entry(node).or_default().outbox;
@@ -268,9 +280,7 @@ impl Limiter {
                 open: account.open.iter().copied().collect(),
             })
         });
-        let run = outbox.run;
-        let ask = Ask { epoch: self.epoch, run, first, reports, claims, questions };
-        (Sent { run }, ask)
+        Reports { run: outbox.run, first, reports }
     }
 
     /// A peer answered an ask.
@@ -284,6 +294,11 @@ impl Limiter {
         } else if let Some(last) = answer.heard.filter(|_| same_run) {
             peer.outbox.heard(last);
         }
+        if let Some(Reports { run, first, reports }) = &answer.reports {
+            self.hear(node, (answer.epoch, *run), *first, reports, now);
+        }
+        let peer = self.peers.entry(node).or_default();
+        peer.pulled = peer.pulled.max(sent.pull.unwrap_or(0));
         self.gathered(now);
     }
 

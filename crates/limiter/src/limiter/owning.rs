@@ -5,7 +5,7 @@ use dunlin_types::{Epoch, MonoMillis, NodeId};
 use super::{Limiter, MAX_SCOPES, Peer};
 use crate::account::{Account, Run, Taken};
 use crate::bucket::{Bucket, ago};
-use crate::claim::Claim;
+use crate::claim::{Claim, Refused};
 use crate::message::{Answer, Ask, Dated, Report, Verdict};
 use crate::ring::ScopeId;
 use crate::scope::Scope;
@@ -31,12 +31,13 @@ impl Limiter {
             scope.map(|scope| scope.own_and_cut(self.me, own, now)).unwrap_or_default()
         };
         let told = ask.questions.iter().map(tell).collect();
-        Answer { epoch: self.epoch, ring: self.ring().version(), heard, verdicts, told }
+        let reports = ask.pull.then(|| self.untold(from, now));
+        Answer { epoch: self.epoch, ring: self.ring().version(), heard, verdicts, told, reports }
     }
 
     /// Applies what is new among `reports`, the first of which has the number `first`. Returns the
     /// number of the last one heard; `None` if some are missing.
-    fn hear(
+    pub(super) fn hear(
         &mut self,
         from: NodeId,
         run: Run,
@@ -132,12 +133,40 @@ impl Limiter {
         let scope = scopes.entry(claim.scope).or_default();
         scope.assume(claim, taken_over, now, &known);
         match scope.reserve((from, run), claim, now, &known) {
-            Err(refused) => Verdict::Refused(refused),
+            Err(refused) => Verdict::Refused(self.doubt(from, claim, refused, now)),
             Ok(remaining) => {
+                scope.doubts.end(from, claim.request);
                 let lease = scope.lease((from, run), claim, now, &known);
                 Verdict::Granted { remaining, lease }
             }
         }
+    }
+
+    /// A claim of `by` lacks something: that is its refusal, or, as long as others may have given it
+    /// back unheard, to be asked again.
+    pub(super) fn doubt(
+        &mut self,
+        by: NodeId,
+        claim: &Claim,
+        refused: Refused,
+        now: MonoMillis,
+    ) -> Refused {
+        let next = self.pulls + 1;
+        let (known, scopes) = self.known(now);
+        let scope = scopes.get_mut(&claim.scope).expect("it was just asked");
+        let mut unheard = scope.unheard(claim, by, &refused, now, &known);
+        if !unheard.is_empty() {
+            let pull = scope.doubts.waits_for((by, claim.request), next, now);
+            unheard.retain(|node| pull.is_some_and(|pull| known.pulled(*node) < pull));
+        }
+        if unheard.is_empty() {
+            scope.doubts.end(by, claim.request);
+            return refused;
+        }
+        for node in unheard {
+            self.peers.entry(node).or_default().pull = true;
+        }
+        Refused { doubted: true, ..refused }
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_limiter::{
-    Amounts, Answer, Ask, Claim, Decision, Limiter, Limits, Remaining, Ring, ScopeId, Sent, Taken,
-    Verdict,
+    Amounts, Answer, Ask, Claim, Decision, Limiter, Limits, Refused, Remaining, Ring, ScopeId,
+    Sent, Taken, Verdict,
 };
 use dunlin_types::{Epoch, MonoMillis, NodeId, RequestId};
 
@@ -286,6 +286,7 @@ impl Simulation {
                 if let Some(limiter) = &mut self.node(to).limiter {
                     let answer = limiter.answer(from, &ask, now);
                     self.send(to, from, Event::Answered { to: from, call, answer });
+                    self.pull(to);
                 }
             }
             Event::Answered { to, call, answer } => self.answered(to, call, &answer),
@@ -342,7 +343,7 @@ impl Simulation {
     fn decided(&mut self, id: NodeId, claim: Claim, deadline: u64, decision: Decision) {
         match decision {
             Decision::Admitted(taken, _) => self.admit(id, taken),
-            Decision::Refused(refused) => assert!(refused.retry_after > Duration::ZERO),
+            Decision::Refused(refused) => self.refused(id, claim, deadline, &refused),
             Decision::AskOwner(owner) => self.call(id, owner, Some((claim, deadline)), None),
             Decision::Soon => self.retry(id, claim, deadline),
             Decision::AskPeers(peers) => self.survey(id, claim, &peers),
@@ -406,10 +407,23 @@ impl Simulation {
                     None => self.retry(id, claim, deadline),
                 }
             }
-            Verdict::Refused(refused) => assert!(refused.retry_after > Duration::ZERO),
+            Verdict::Refused(refused) => self.refused(id, claim, deadline, refused),
             Verdict::Retry => self.retry(id, claim, deadline),
             Verdict::NotYet => self.share(id, claim),
         }
+    }
+
+    fn refused(&mut self, node: NodeId, claim: Claim, deadline: u64, refused: &Refused) {
+        assert!(refused.retry_after > Duration::ZERO);
+        if refused.doubted && self.now < deadline {
+            self.pull(node);
+            self.after(20, Event::Decide { node, claim, deadline });
+        }
+    }
+
+    fn pull(&mut self, node: NodeId) {
+        let due = self.node(node).limiter.as_ref().expect("it lives").to_pull();
+        due.into_iter().for_each(|peer| self.call(node, peer, None, None));
     }
 
     fn retry(&mut self, node: NodeId, claim: Claim, deadline: u64) {
