@@ -9,6 +9,7 @@ mod deltas;
 mod error;
 mod frame;
 mod reply;
+mod schema;
 mod usage;
 mod whole;
 mod write;
@@ -19,6 +20,7 @@ pub use citations::without_foreign_sources;
 pub use deltas::DeltaReader;
 pub use frame::FrameReader;
 pub use reply::{parse_count, parse_reply, read_reply};
+pub use schema::StrictTools;
 pub use whole::frames_of_reply;
 pub use write::{MessageStyle, hosts, write_chat, write_thought};
 
@@ -31,6 +33,8 @@ pub(crate) use writer::MessagesWriter;
 /// The tool by which a model without structured outputs is made to answer in JSON. Its call is read
 /// back as the answer's text. LiteLLM's name for it.
 pub const JSON_TOOL: &str = "json_tool_call";
+/// What it is for, told to a model that cannot be made to call it.
+pub const JSON_TOOL_USE: &str = "Gives the answer. Its arguments are the answer.";
 
 #[cfg(test)]
 mod tests;

@@ -36,8 +36,11 @@ const DEFAULT_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 const LOGIN_TOKEN: &str = "sk-ant-oat";
 
 /// OpenAI's names of what there is, and Anthropic's own fields. The last one only thinking models
-/// have.
+/// have, and the newest of those have not the first three.
 const PARAMS: &[&str] = &[
+    "temperature",
+    "top_k",
+    "top_p",
     "cache_control",
     "container",
     "context_management",
@@ -49,13 +52,13 @@ const PARAMS: &[&str] = &[
     "service_tier",
     "speed",
     "stop",
-    "temperature",
     "tool_choice",
     "tools",
-    "top_k",
-    "top_p",
     "reasoning_effort",
 ];
+
+/// What the newest models have not.
+pub(crate) const SAMPLING: &[&str] = &["temperature", "top_k", "top_p"];
 
 impl Provider for Anthropic {
     fn id(&self) -> &'static str {
@@ -86,10 +89,18 @@ impl Provider for Anthropic {
     }
 
     fn params(&self, to: &Target) -> Params {
-        Params::Only(match Abilities::of(&to.model).thinking {
+        let abilities = Abilities::of(&to.model);
+        Params::Only(match abilities.thinking {
             Thinking::Never => &PARAMS[..PARAMS.len() - 1],
-            Thinking::Budgeted | Thinking::Adaptive => PARAMS,
+            Thinking::Adaptive | Thinking::Always if !abilities.samples => {
+                &PARAMS[SAMPLING.len()..]
+            }
+            Thinking::Budgeted | Thinking::Adaptive | Thinking::Always => PARAMS,
         })
+    }
+
+    fn forces_calls(&self, to: &Target) -> bool {
+        Abilities::of(&to.model).forced_calls
     }
 
     fn hosts(&self, tool: &str, _to: &Target) -> bool {

@@ -10,6 +10,7 @@ mod whole;
 mod write;
 
 use bytes::Bytes;
+use dunlin_llm::anthropic::Abilities;
 use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Target, edit};
 use dunlin_types::{Credential, UnixMillis};
 use http::header::ACCEPT;
@@ -17,6 +18,7 @@ use http::{HeaderValue, Request, StatusCode};
 
 pub(crate) use model::{region, sent_id};
 
+use crate::anthropic::SAMPLING;
 use crate::encode::{EncodeError, post};
 use crate::params::{self, Params};
 use crate::sigv4::{self, Keys, Scope};
@@ -99,12 +101,20 @@ impl Provider for Bedrock {
     }
 
     fn params(&self, to: &Target) -> Params {
+        let id = model::id(&to.model);
         // Claude's word for it is among the fields of its own.
-        if model::is_claude(model::id(&to.model)) {
+        if !model::is_claude(id) {
+            Params::AllBut(&[params::COMPLETIONS_ONLY, LACKS, &["parallel_tool_calls"]])
+        } else if Abilities::of(id).samples {
             Params::AllBut(&[params::COMPLETIONS_ONLY, LACKS])
         } else {
-            Params::AllBut(&[params::COMPLETIONS_ONLY, LACKS, &["parallel_tool_calls"]])
+            Params::AllBut(&[params::COMPLETIONS_ONLY, LACKS, SAMPLING])
         }
+    }
+
+    fn forces_calls(&self, to: &Target) -> bool {
+        let id = model::id(&to.model);
+        !model::is_claude(id) || Abilities::of(id).forced_calls
     }
 
     fn split(&self, request: &ChatRequest, to: &Target) -> Result<Vec<ChatRequest>, EncodeError> {

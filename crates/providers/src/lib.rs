@@ -128,6 +128,11 @@ pub trait Provider: Sync {
         false
     }
 
+    /// True if the model of `to` can be made to call a tool.
+    fn forces_calls(&self, _to: &Target) -> bool {
+        true
+    }
+
     /// True if it counts the tokens of a prompt when it is asked to.
     fn counts_tokens(&self) -> bool {
         false

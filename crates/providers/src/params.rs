@@ -1,7 +1,7 @@
 //! Which parameters of a chat a provider is sent: those it has, or a refusal that names the others.
 
 use bytes::Bytes;
-use dunlin_llm::form::{Chat, Embed, Json};
+use dunlin_llm::form::{Chat, Embed, Json, ToolChoice};
 use dunlin_llm::{ChatRequest, Dialect, Endpoint, ParamRules, Target, edit};
 use serde_json::{Map, Number};
 
@@ -117,6 +117,7 @@ pub(crate) fn form(
     if !provider.restricts_tools(&chat, to) {
         chat.leave_allowed();
     }
+    free_choice(provider, &mut chat, to, &rules)?;
     // Only Google's models are shown again what they drew.
     if provider.dialect(to) != Some(Dialect::Gemini) {
         chat.show_answers_beside();
@@ -153,6 +154,29 @@ pub(crate) fn form(
     }
     chat.mark(&to.cache_points);
     Ok(chat)
+}
+
+/// Lets a model call as it likes that cannot be made to call a tool.
+fn free_choice(
+    provider: &dyn Provider,
+    chat: &mut Chat,
+    to: &Target,
+    rules: &ParamRules,
+) -> Result<(), EncodeError> {
+    let is_forced = match &chat.tool_choice {
+        Some(ToolChoice::Required | ToolChoice::Named(_) | ToolChoice::Hosted(_)) => true,
+        Some(ToolChoice::Auto | ToolChoice::None) | None => false,
+    };
+    if !is_forced || provider.forces_calls(to) {
+        return Ok(());
+    }
+    if !rules.drop_unsupported {
+        let (provider, model) = (provider.id(), to.model.to_string());
+        let params = vec!["tool_choice".to_owned()];
+        return Err(EncodeError::UnsupportedParams { provider, params, model });
+    }
+    chat.tool_choice = None;
+    Ok(())
 }
 
 /// The request for vectors in the common form, without what is dropped.

@@ -6,6 +6,7 @@
 //! asked as responses; what it means is tested beside its provider.
 
 mod choices;
+mod claudes;
 mod ends;
 mod failures;
 pub(crate) mod hostile;

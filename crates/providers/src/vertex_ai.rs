@@ -199,6 +199,10 @@ impl Provider for VertexAi {
         }
     }
 
+    fn forces_calls(&self, to: &Target) -> bool {
+        Publisher::of(&to.model) != Publisher::Anthropic || Abilities::of(&to.model).forced_calls
+    }
+
     fn params(&self, to: &Target) -> Params {
         match Publisher::of(&to.model) {
             Publisher::Google | Publisher::Tuned => {

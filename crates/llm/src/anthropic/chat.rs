@@ -110,7 +110,7 @@ impl Wish {
             return Some(Reasoning::of(Some(effort), None));
         };
         let effort = match &*r#type {
-            "disabled" => Some(Effort::None),
+            "disabled" | "between_tools" => Some(Effort::None),
             // What the API takes for an effort that is not said.
             "adaptive" => self.effort.or(Some(Effort::High)),
             _ => self.effort,

@@ -132,7 +132,7 @@ fn how_much_to_think_is_said_in_two_places() {
             json!({"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}}),
             json!("low"),
         ),
-        (json!({"output_config": {"effort": "max"}}), json!("xhigh")),
+        (json!({"output_config": {"effort": "max"}}), json!("max")),
         (json!({"thinking": {"type": "enabled", "budget_tokens": 31999}}), json!("high")),
         (json!({"thinking": null}), json!(null)),
     ] {

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::JSON_TOOL;
 use super::abilities::{Abilities, Thinking};
 use super::blocks::{write_cache, write_part, write_parts};
+use super::schema::{self, StrictTools};
+use super::{JSON_TOOL, JSON_TOOL_USE};
 use crate::Dialect;
 use crate::endpoint::Endpoint;
 use crate::form::{
@@ -59,12 +60,12 @@ pub fn write_chat(chat: &Chat, to: MessageStyle<'_>) -> Result<Bytes, BadRequest
     put("tool_choice", tool_choice);
     put("stop_sequences", (!chat.stop.is_empty()).then(|| chat.stop.clone().into()));
     // A model that thinks draws its own lots.
-    if thinking.is_none() {
+    if to.abilities.samples && thinking.is_none() {
         put("temperature", chat.temperature.clone().map(Into::into));
         put("top_p", chat.top_p.clone().map(Into::into));
         put("top_k", chat.top_k.clone().map(Into::into));
     }
-    put("thinking", thinking.map(Thought::to_json));
+    put("thinking", thinking.and_then(Thought::to_json));
     put("output_config", output_config(chat, to.abilities, thinking));
     put("service_tier", service_tier(chat));
     let user = chat.end_user().filter(|user| !is_personal(user));
@@ -80,20 +81,16 @@ pub fn write_chat(chat: &Chat, to: MessageStyle<'_>) -> Result<Bytes, BadRequest
 }
 
 /// How a model of the family is told to think where another API wraps its own: `thinking`, and
-/// `output_config` for a model that takes an effort. `None` if it is not to think. `forced`: a tool
-/// must be called.
+/// `output_config` for a model that takes an effort. Empty if nothing is to be said of it. `forced`: a
+/// tool must be called.
 #[must_use]
-pub fn write_thought(
-    chat: &Chat,
-    abilities: Abilities,
-    forced: bool,
-) -> Option<Vec<(&'static str, Json)>> {
-    let thought = Thought::of(chat, abilities, forced, chat.max_output)?;
+pub fn write_thought(chat: &Chat, abilities: Abilities, forced: bool) -> Vec<(&'static str, Json)> {
+    let thought = Thought::of(chat, abilities, forced, chat.max_output);
     let no_schemas = Abilities { schemas: false, ..abilities };
-    let config = output_config(chat, no_schemas, Some(thought));
-    let mut fields = vec![("thinking", Json::of(&thought.to_json()))];
-    fields.extend(config.map(|config| ("output_config", Json::of(&config))));
-    Some(fields)
+    let config = output_config(chat, no_schemas, thought).map(|config| ("output_config", config));
+    let thinking = thought.and_then(Thought::to_json).map(|thinking| ("thinking", thinking));
+    let fields = thinking.into_iter().chain(config);
+    fields.map(|(name, value)| (name, Json::of(&value))).collect()
 }
 
 /// How the model is told to think.
@@ -101,6 +98,10 @@ pub fn write_thought(
 enum Thought {
     Budget(u64),
     Effort(Effort),
+    /// Not at all: the word for it, of a model that thinks unasked.
+    Rest(&'static str),
+    /// As little as one can that cannot rest.
+    Least,
 }
 
 impl Thought {
@@ -108,10 +109,15 @@ impl Thought {
     /// a budget, in the middle of a turn whose thoughts the client did not keep, or within a `bound`
     /// on tokens that has no room for thought and an answer.
     fn of(chat: &Chat, abilities: Abilities, forced: bool, bound: Option<u64>) -> Option<Self> {
-        let reasoning = chat.reasoning.as_ref().filter(|_| !forced)?;
+        let rest = abilities.rest.map(Self::Rest);
+        if forced {
+            return rest;
+        }
+        let reasoning = chat.reasoning.as_ref()?;
         let (effort, budget) = (reasoning.effort, reasoning.budget);
         if effort == Some(Effort::None) {
-            return None;
+            let always = abilities.thinking == Thinking::Always;
+            return if always { Some(Self::Least) } else { rest };
         }
         match abilities.thinking {
             Thinking::Never => None,
@@ -120,14 +126,27 @@ impl Thought {
                 let budget = budget.or(effort.map(Effort::budget))?;
                 within(bound, budget.max(LEAST_BUDGET)).map(Self::Budget)
             }
-            Thinking::Adaptive => effort.or(budget.map(Effort::of_budget)).map(Self::Effort),
+            Thinking::Adaptive | Thinking::Always => {
+                effort.or(budget.map(Effort::of_budget)).map(Self::Effort)
+            }
         }
     }
 
-    fn to_json(self) -> Value {
+    /// Who asks for thought sees it, as LiteLLM has it: newer models hide it unless they are told.
+    fn to_json(self) -> Option<Value> {
         match self {
-            Self::Budget(tokens) => json!({"type": "enabled", "budget_tokens": tokens}),
-            Self::Effort(_) => json!({"type": "adaptive"}),
+            Self::Budget(tokens) => Some(json!({"type": "enabled", "budget_tokens": tokens})),
+            Self::Effort(_) => Some(json!({"type": "adaptive", "display": "summarized"})),
+            Self::Rest(word) => Some(json!({"type": word})),
+            Self::Least => None,
+        }
+    }
+
+    fn effort(self) -> Option<Effort> {
+        match self {
+            Self::Effort(effort) => Some(effort),
+            Self::Least => Some(Effort::Low),
+            Self::Budget(_) | Self::Rest(_) => None,
         }
     }
 }
@@ -162,41 +181,34 @@ fn within(bound: Option<u64>, budget: u64) -> Option<u64> {
 fn assumed_bound(thinking: Option<Thought>) -> u64 {
     match thinking {
         Some(Thought::Budget(budget)) => budget.saturating_add(DEFAULT_MAX_TOKENS),
-        Some(Thought::Effort(_)) | None => DEFAULT_MAX_TOKENS,
+        Some(Thought::Effort(_) | Thought::Rest(_) | Thought::Least) | None => DEFAULT_MAX_TOKENS,
     }
 }
 
 fn output_config(chat: &Chat, abilities: Abilities, thinking: Option<Thought>) -> Option<Value> {
     let mut config = Map::new();
-    if let Some(Thought::Effort(effort)) = thinking {
+    if let Some(effort) = thinking.and_then(Thought::effort) {
         let word = match effort {
             Effort::None | Effort::Minimal | Effort::Low => "low",
             Effort::Medium => "medium",
             Effort::High => "high",
-            Effort::Highest => "max",
+            // Those that still sample know nothing between the two.
+            Effort::Highest if !abilities.samples => "xhigh",
+            Effort::Highest | Effort::Most => "max",
         };
         config.insert("effort".to_owned(), word.into());
     }
-    if let (Some(Format::Schema { schema, .. }), true) = (&chat.format, abilities.schemas) {
-        let mut schema = schema.value();
-        close_objects(&mut schema);
+    if let Some(mut schema) = native_schema(chat, abilities) {
+        schema::fit(&mut schema);
         config.insert("format".to_owned(), json!({"type": "json_schema", "schema": schema}));
     }
     (!config.is_empty()).then_some(Value::Object(config))
 }
 
-/// Structured outputs take only objects that are closed.
-fn close_objects(schema: &mut Value) {
-    match schema {
-        Value::Object(members) => {
-            members.values_mut().for_each(close_objects);
-            if members.get("type").is_some_and(|kind| kind == "object") {
-                members.insert("additionalProperties".to_owned(), false.into());
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(close_objects),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
+/// The schema of an answer that is a structured output. One that is open is rather that of a tool.
+fn native_schema(chat: &Chat, abilities: Abilities) -> Option<Value> {
+    let Some(Format::Schema { schema, .. }) = &chat.format else { return None };
+    abilities.schemas.then(|| schema.value()).filter(|schema| !schema::is_open(schema))
 }
 
 /// OpenAI's tiers in Anthropic's two words; the others have no counterpart.
@@ -271,10 +283,12 @@ fn turn(message: &Message, from: Dialect) -> Result<Vec<Value>, &'static str> {
 
 /// The tools, and which of them is to be called.
 fn tools(chat: &Chat, abilities: Abilities) -> (Vec<Value>, Option<Value>) {
+    let strict = StrictTools::of(chat, abilities.schemas);
     let mut tools: Vec<Value> =
-        chat.tools.iter().filter_map(|tool| write_tool(tool, chat)).collect();
+        chat.tools.iter().filter_map(|tool| write_tool(tool, chat, strict)).collect();
+    let is_native = native_schema(chat, abilities).is_some();
     let schema = match &chat.format {
-        Some(Format::Schema { schema, .. }) if !abilities.schemas => Some(schema.value()),
+        Some(Format::Schema { schema, .. }) if !is_native => Some(schema.value()),
         Some(Format::Json) => Some(json!({"type": "object", "additionalProperties": true})),
         Some(Format::Schema { .. } | Format::Text) | None => None,
     };
@@ -287,13 +301,16 @@ fn tools(chat: &Chat, abilities: Abilities) -> (Vec<Value>, Option<Value>) {
         None => None,
     };
     if let Some(schema) = schema {
-        choice = Some(if tools.is_empty() {
-            json!({"type": "tool", "name": JSON_TOOL})
+        let mut tool = json!({"name": JSON_TOOL, "input_schema": object_schema(schema)});
+        if !abilities.forced_calls {
+            tool["description"] = JSON_TOOL_USE.into();
+        } else if tools.is_empty() {
+            choice = Some(json!({"type": "tool", "name": JSON_TOOL}));
         } else {
             // Beside tools of the client's, either one of them is called or the answer is given.
-            json!({"type": "any"})
-        });
-        tools.push(json!({"name": JSON_TOOL, "input_schema": object_schema(schema)}));
+            choice = Some(json!({"type": "any"}));
+        }
+        tools.push(tool);
     }
     if tools.is_empty() {
         return (tools, None);
@@ -309,15 +326,20 @@ fn tools(chat: &Chat, abilities: Abilities) -> (Vec<Value>, Option<Value>) {
 
 /// A hosted tool of another dialect is passed if it is named as Anthropic's are, as LiteLLM's users
 /// write them.
-fn write_tool(tool: &Tool, chat: &Chat) -> Option<Value> {
+fn write_tool(tool: &Tool, chat: &Chat, all: StrictTools) -> Option<Value> {
     match tool {
-        Tool::Function { name, description, parameters, strict: _, cache } => {
+        Tool::Function { name, description, parameters, strict, cache } => {
             let mut wire = json!({"name": name});
             if let Some(description) = description {
                 wire["description"] = description.as_str().into();
             }
-            let schema = parameters.as_ref().filter(|json| json.is_object()).map(Json::value);
-            wire["input_schema"] = object_schema(schema.unwrap_or_else(|| json!({})));
+            if let Some(schema) = all.schema(parameters.as_ref(), *strict) {
+                wire["input_schema"] = schema;
+                wire["strict"] = true.into();
+            } else {
+                let schema = parameters.as_ref().filter(|json| json.is_object()).map(Json::value);
+                wire["input_schema"] = object_schema(schema.unwrap_or_else(|| json!({})));
+            }
             if let Some(cache) = cache {
                 wire["cache_control"] = write_cache(*cache);
             }

@@ -370,8 +370,10 @@ pub enum Effort {
     Medium,
     /// Hard.
     High,
-    /// As hard as can be: `xhigh`, `max`.
+    /// Harder than that: `xhigh`.
     Highest,
+    /// As hard as can be: `max`.
+    Most,
 }
 
 impl Effort {
@@ -384,7 +386,8 @@ impl Effort {
             "low" => Self::Low,
             "medium" => Self::Medium,
             "high" => Self::High,
-            "xhigh" | "max" => Self::Highest,
+            "xhigh" => Self::Highest,
+            "max" => Self::Most,
             _ => return None,
         })
     }
@@ -399,6 +402,7 @@ impl Effort {
             Self::Medium => "medium",
             Self::High => "high",
             Self::Highest => "xhigh",
+            Self::Most => "max",
         }
     }
 
@@ -411,7 +415,7 @@ impl Effort {
             Self::Low => 1024,
             Self::Medium => 2048,
             Self::High => 4096,
-            Self::Highest => 8192,
+            Self::Highest | Self::Most => 8192,
         }
     }
 

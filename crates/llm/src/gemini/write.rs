@@ -388,7 +388,9 @@ fn thinking(wish: &Reasoning, style: Thinking) -> ThinkingConfig {
             let tokens = match effort {
                 Effort::None if !always => 0,
                 Effort::None | Effort::Minimal => least,
-                Effort::Low | Effort::Medium | Effort::High | Effort::Highest => effort.budget(),
+                Effort::Low | Effort::Medium | Effort::High | Effort::Highest | Effort::Most => {
+                    effort.budget()
+                }
             };
             ThinkingConfig { thinking_budget: Some(budget(tokens)), ..config }
         }
@@ -397,7 +399,7 @@ fn thinking(wish: &Reasoning, style: Thinking) -> ThinkingConfig {
                 Effort::None | Effort::Minimal if minimal => "minimal",
                 Effort::None | Effort::Minimal | Effort::Low => "low",
                 Effort::Medium => "medium",
-                Effort::High | Effort::Highest => "high",
+                Effort::High | Effort::Highest | Effort::Most => "high",
             };
             ThinkingConfig { thinking_level: Some(level.to_owned()), ..config }
         }

@@ -2,6 +2,7 @@
 //! ARN behind the name of what it imports.
 
 use dunlin_llm::Target;
+use dunlin_llm::anthropic::Abilities;
 
 /// LiteLLM's where nothing names one.
 const DEFAULT_REGION: &str = "us-west-2";
@@ -62,6 +63,13 @@ pub(super) fn is_of(maker: &str, id: &str) -> bool {
 /// True for the family whose own words are passed to it.
 pub(super) fn is_claude(id: &str) -> bool {
     is_of("anthropic", id) || id.contains("claude")
+}
+
+/// True for a Claude whose tools can be strict here, by what AWS and those who call it say of each:
+/// later than at Anthropic, and of the largest models not of all.
+pub(super) fn is_strict(id: &str, abilities: Abilities) -> bool {
+    let is_named = ["sonnet", "haiku", "opus-4-8"].iter().any(|name| id.contains(name));
+    abilities.schemas && (abilities.samples || is_named)
 }
 
 /// Beginnings of the names of models that take tools, but none where a stream is asked for: from AWS's

@@ -186,7 +186,8 @@ fn each_model_is_told_to_think_in_its_own_words() {
         (
             "anthropic.claude-opus-4-7",
             effort.clone(),
-            json!({"thinking": {"type": "adaptive"}, "output_config": {"effort": "medium"}}),
+            json!({"thinking": {"type": "adaptive", "display": "summarized"},
+                "output_config": {"effort": "medium"}}),
         ),
         ("anthropic.claude-3-haiku-20240307-v1:0", effort.clone(), Value::Null),
         (

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use dunlin_llm::BadRequest;
-use dunlin_llm::anthropic::{Abilities, JSON_TOOL, write_thought};
+use dunlin_llm::anthropic::{Abilities, JSON_TOOL, JSON_TOOL_USE, StrictTools, write_thought};
 use dunlin_llm::form::{
     Cache, Chat, Effort, Format, Json, Message, Part, PartKind, Role, Source, Tool, ToolChoice,
 };
@@ -32,27 +32,23 @@ pub(super) fn chat(chat: &Chat, id: &str) -> Result<Bytes, BadRequest> {
     if !system.is_empty() {
         body.put("system", system);
     }
-    let (tools, forced) = tools(chat);
+    let abilities = is_claude.then(|| Abilities::of(id));
+    let (tools, forced) = tools(chat, id, abilities);
     body.put_object("toolConfig", tools);
 
-    let thought = if is_claude { write_thought(chat, Abilities::of(id), forced) } else { None };
+    let thought = abilities.map(|abilities| write_thought(chat, abilities, forced));
+    let thought = thought.unwrap_or_default();
     let mut inference = Body::default();
     inference.put_some("maxTokens", chat.max_output);
     inference.put_some("stopSequences", (!chat.stop.is_empty()).then(|| chat.stop.clone()));
     let mut more = Body::default();
-    match &thought {
-        // A Claude that thinks draws its own lots.
-        Some(fields) => {
-            for (name, json) in fields {
-                more.put(name, json.value());
-            }
-        }
-        None => {
-            inference.put_some("temperature", chat.temperature.clone());
-            inference.put_some("topP", chat.top_p.clone());
-            top_k(chat, id, &mut more);
-        }
+    // A Claude that thinks draws its own lots.
+    if thought.is_empty() && abilities.is_none_or(|abilities| abilities.samples) {
+        inference.put_some("temperature", chat.temperature.clone());
+        inference.put_some("topP", chat.top_p.clone());
+        top_k(chat, id, &mut more);
     }
+    thought.iter().for_each(|(name, json)| more.put(name, json.value()));
     if is_claude {
         one_call(chat, &mut more);
     } else {
@@ -107,7 +103,7 @@ fn effort(chat: &Chat, id: &str, more: &mut Body) {
             Effort::None => return more.put("reasoningConfig", json!({"type": "disabled"})),
             Effort::Minimal | Effort::Low => "low",
             Effort::Medium => "medium",
-            Effort::High | Effort::Highest => "high",
+            Effort::High | Effort::Highest | Effort::Most => "high",
         };
         let config = json!({"type": "enabled", "maxReasoningEffort": degree});
         more.put("reasoningConfig", config);
@@ -118,15 +114,21 @@ fn effort(chat: &Chat, id: &str, more: &mut Body) {
 
 /// The tools, and whether one must be called. An answer in JSON is asked for by a tool, whose call
 /// is read back as the text.
-fn tools(chat: &Chat) -> (Body, bool) {
+fn tools(chat: &Chat, id: &str, claude: Option<Abilities>) -> (Body, bool) {
+    let is_able = claude.is_some_and(|abilities| model::is_strict(id, abilities));
+    let all = StrictTools::of(chat, is_able);
     let mut tools: Vec<Value> = Vec::new();
     for tool in &chat.tools {
-        let Tool::Function { name, description, parameters, cache, .. } = tool else { continue };
+        let Tool::Function { name, description, parameters, strict, cache } = tool else {
+            continue;
+        };
         let empty = || json!({"type": "object", "properties": {}});
         let mut spec = Body::default();
         spec.put("name", name.as_str());
         spec.put_some("description", description.as_deref().filter(|words| !words.is_empty()));
-        let schema = parameters.as_ref().map_or_else(empty, Json::value);
+        let fitted = all.schema(parameters.as_ref(), *strict);
+        spec.put_some("strict", fitted.is_some().then_some(true));
+        let schema = fitted.unwrap_or_else(|| parameters.as_ref().map_or_else(empty, Json::value));
         spec.put("inputSchema", json!({"json": schema}));
         tools.push(json!({"toolSpec": spec.0}));
         tools.extend(cache.map(cache_point));
@@ -147,12 +149,12 @@ fn tools(chat: &Chat) -> (Body, bool) {
     };
     if let Some(schema) = format {
         let thinks = chat.reasoning.as_ref().is_some_and(|r| r.effort != Some(Effort::None));
-        if tools.is_empty() && !thinks {
+        let can_force = claude.is_none_or(|abilities| abilities.forced_calls);
+        if tools.is_empty() && !thinks && can_force {
             choice = Some(json!({"tool": {"name": JSON_TOOL}}));
         }
-        let description = "Gives the answer. Its arguments are the answer.";
         let schema = json!({"json": schema});
-        let spec = json!({"name": JSON_TOOL, "description": description, "inputSchema": schema});
+        let spec = json!({"name": JSON_TOOL, "description": JSON_TOOL_USE, "inputSchema": schema});
         tools.push(json!({"toolSpec": spec}));
     }
     if tools.is_empty() {

@@ -94,7 +94,7 @@ fn think(chat: &Chat, model: &str) -> Option<Value> {
     Some(match effort {
         Effort::None | Effort::Minimal | Effort::Low => "low".into(),
         Effort::Medium => "medium".into(),
-        Effort::High | Effort::Highest => "high".into(),
+        Effort::High | Effort::Highest | Effort::Most => "high".into(),
     })
 }
 

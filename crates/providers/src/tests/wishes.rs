@@ -35,6 +35,7 @@ pub(super) fn sent(
         api_base: "http://up".into(),
         model: model.into(),
         region: Some("us-east-1".into()),
+        project: Some("p".into()),
         ..Target::default()
     };
     let key = Credential::Key(Secret::new("k"));
