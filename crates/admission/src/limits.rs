@@ -47,7 +47,7 @@ const RETRY: Duration = Duration::from_millis(10);
 /// How often leases, reports and the ring are looked after.
 const TICK: Duration = Duration::from_millis(50);
 /// How often a full table is complained about.
-const LOUD_EVERY: Duration = Duration::from_secs(10);
+pub(crate) const LOUD_EVERY: Duration = Duration::from_secs(10);
 
 /// The limits as this node decides or asks them. Cheap to clone.
 #[derive(Clone)]

@@ -23,12 +23,14 @@ use dunlin_ledger::{Demand, Figures, Lease, Life, Purses, Short, Shortage, View}
 use dunlin_rpc::{Incoming, Rpc};
 use dunlin_state::{Payer, State, is_rolling};
 use dunlin_types::{
-    Clock, Epoch, KeyDigest, MonoMillis, NanoUsd, NodeId, PotId, RequestId, UnixMillis,
+    Clock, Epoch, KeyDigest, MonoMillis, NanoUsd, NodeId, PotId, RequestId, Seldom, UnixMillis,
 };
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
+use tracing::error;
 
+use crate::limits::LOUD_EVERY;
 use crate::refusal::{OverBudget, Refusal};
 use crate::rules::Rules;
 use crate::{Bounds, Ground, spawn};
@@ -36,6 +38,8 @@ pub(crate) use called::Called;
 use plan::Plan;
 use waiting::{Call, Calls};
 
+/// Budgets, and windows and models of them, that this node keeps books on at once.
+const MAX_POTS: usize = 1_000_000;
 /// How long a request may wait for money that is not here.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
 /// How much longer it waits for money that is known to be somewhere. It comes within milliseconds,
@@ -63,6 +67,7 @@ struct Shared {
     rpc: Rpc,
     rules: Arc<ArcSwap<Rules>>,
     purses: Mutex<Purses>,
+    complained: Mutex<Seldom>,
     tasks: TaskTracker,
     /// Somebody waits for money.
     wake: Notify,
@@ -87,7 +92,8 @@ impl Money {
             consensus,
             rpc,
             rules,
-            purses: Mutex::new(Purses::new()),
+            purses: Mutex::new(Purses::new(MAX_POTS)),
+            complained: Mutex::default(),
             tasks: tasks.clone(),
             wake: Notify::new(),
             bell: Notify::new(),
@@ -156,10 +162,12 @@ impl Money {
                     return Ok(());
                 }
                 // What nobody has shown to be spent is not said to be.
-                return Err(if !short.is_final() {
-                    Refusal::CannotKnow { reason: not_come(silence) }
-                } else {
+                return Err(if short.is_spent() {
                     self.over_budget(&hold.about, &demands, &short)
+                } else if short.lacks_room {
+                    self.table_full()
+                } else {
+                    Refusal::CannotKnow { reason: not_come(silence) }
                 });
             }
             self.0.wake.notify_one();
@@ -265,6 +273,15 @@ impl Money {
         }))
     }
 
+    fn table_full(&self) -> Refusal {
+        let reason = format!("this node has {MAX_POTS} budgets in use, and keeps no books on more");
+        if self.0.complained.lock().expect("never poisoned").is_due(self.0.clock.mono(), LOUD_EVERY)
+        {
+            error!("requests are refused: {reason}");
+        }
+        Refusal::Overloaded { reason }
+    }
+
     /// Looks at the purses, and at the state as it is now.
     fn look<T>(&self, look: impl FnOnce(&mut Purses, &dyn Fn(&PotId) -> View) -> T) -> T {
         self.look_at(|purses, state| {
@@ -315,6 +332,11 @@ impl Money {
 
     fn purses(&self) -> std::sync::MutexGuard<'_, Purses> {
         self.0.purses.lock().expect("no code panics while it holds the purses")
+    }
+
+    #[cfg(test)]
+    pub(crate) fn keep_no_books(&self) {
+        *self.purses() = Purses::new(0);
     }
 
     #[cfg(test)]
@@ -417,6 +439,13 @@ impl Hold {
     /// Where the cost goes: each pot, and the period in which the request was admitted.
     pub(crate) fn charged(&self) -> &[(PotId, UnixMillis)] {
         &self.charged
+    }
+
+    /// Of all its budgets together.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> NanoUsd {
+        let held = self.money.purses().held(self.about.request);
+        held.iter().map(|held| held.amount).sum()
     }
 
     /// The request cost this, as the journal's record `number` says, or will say.

@@ -40,6 +40,8 @@ pub struct Held {
 pub struct Short {
     /// The pots that lack, in the order of the demands.
     pub pots: Vec<Shortage>,
+    /// There is no room for the books of a pot. What is left of it is not said.
+    pub lacks_room: bool,
 }
 
 /// A pot that lacks.
@@ -73,6 +75,12 @@ impl Short {
     /// True if no other node can help.
     #[must_use]
     pub fn is_final(&self) -> bool {
+        self.lacks_room || self.is_spent()
+    }
+
+    /// True if that is because too little is left of a pot.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
         self.pots.iter().any(Shortage::is_final)
     }
 }

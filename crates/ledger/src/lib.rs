@@ -39,7 +39,7 @@ pub use period::{BadCalendar, BadDuration, Calendar, Every, Length, Period, expi
 pub use pot::{Holder, Lease, Pot, Want};
 pub use price::{Price, Pricing};
 pub use purse::{Book, Place, Ticket};
-pub use purses::{MAX_POTS, MAX_WAITING, Purses, UNRECORDED};
+pub use purses::{MAX_WAITING, Purses, UNRECORDED};
 pub use rate::{Kind, Rate, Service};
 pub use sheet::{Sheet, Tier};
 pub use view::View;

@@ -11,23 +11,23 @@ use dunlin_types::{MonoMillis, NanoUsd, NodeId, PotId, RequestId, UnixMillis};
 use crate::demand::{Answer, Demand, Due, Held, Life, Recall, Short, Shortage};
 use crate::figures::Figures;
 use crate::pot::{Holder, less};
-use crate::purse::{Book, Purse, Waiting};
+use crate::purse::{Book, Purse};
 use crate::view::View;
 
 mod ready;
+mod waiting;
 
-/// Pots that one node keeps books on. Of more, nothing can be held until idle ones are dropped.
-pub const MAX_POTS: usize = 1_000_000;
-/// Requests that wait for money. Those beyond get what is there, but nothing is asked for them.
-pub const MAX_WAITING: usize = 65_536;
+pub use waiting::MAX_WAITING;
+
 /// Numbers from here on are no record's: what was charged under one waits for its record.
 pub const UNRECORDED: u64 = 1 << 63;
 /// Pots looked at each time for what only time brings about.
 const LOOKED_AT: usize = 512;
 
 /// All of a node's purses.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Purses {
+    most: usize,
     numbers: BTreeMap<PotId, usize>,
     purses: Vec<Option<Purse>>,
     vacant: Vec<usize>,
@@ -54,10 +54,24 @@ type Views<'a> = &'a dyn Fn(&PotId) -> View;
 type Lives<'a> = &'a dyn Fn(&PotId) -> Vec<Life>;
 
 impl Purses {
-    /// Empty ones, for a new life of the node.
+    /// Empty ones, for a new life of the node. It keeps books on `most` pots: of more, nothing can be
+    /// held until idle ones are dropped.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(most: usize) -> Self {
+        Self {
+            most,
+            numbers: BTreeMap::new(),
+            purses: Vec::new(),
+            vacant: Vec::new(),
+            holds: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            unsettled: BTreeMap::new(),
+            through: 0,
+            pressing: VecDeque::new(),
+            next: 0,
+            now: MonoMillis(0),
+            leaving: false,
+        }
     }
 
     /// Holds of all the pots, or of none. A request that holds already, holds this instead; if it
@@ -104,22 +118,6 @@ impl Purses {
         let taken = self.take(request, demands, view, true);
         self.stop_waiting(request);
         taken
-    }
-
-    /// The time of a waiting request is over. From here on it is refused as soon as a round of
-    /// answers that begins now shows that what is settled and committed leaves too little for it
-    /// ([`Purses::hold`] then returns a final [`Short`]), and served before all others where there
-    /// is enough.
-    pub fn insist(&mut self, request: RequestId) {
-        let Some((_, numbers)) = self.waiting.get(&request) else { return };
-        for number in numbers.clone() {
-            let purse = self.purse_mut(number);
-            let rounds = purse.rounds();
-            if let Some(waiting) = purse.waiting.get_mut(&request) {
-                waiting.insists.get_or_insert(rounds);
-            }
-            self.press(number);
-        }
     }
 
     /// What a request holds: what its cost is to be charged to, and in which periods.
@@ -341,13 +339,17 @@ impl Purses {
         let mut holds = Vec::with_capacity(demands.len());
         let mut short = Short::default();
         for demand in demands {
+            let Some(number) = self.number(&demand.pot) else {
+                short.lacks_room = true;
+                continue;
+            };
             let former = former.as_deref().unwrap_or_default();
-            match self.take_one(request, demand, former, (&view(&demand.pot), is_last)) {
+            match self.take_one((request, number), demand, former, (&view(&demand.pot), is_last)) {
                 Ok(hold) => holds.push(hold),
                 Err(shortage) => short.pots.push(shortage),
             }
         }
-        if short.pots.is_empty() {
+        if short == Short::default() {
             self.stop_waiting(request);
             self.holds.insert(request, holds);
             for hold in former.into_iter().flatten() {
@@ -369,7 +371,7 @@ impl Purses {
 
     fn take_one(
         &mut self,
-        request: RequestId,
+        (request, number): (RequestId, usize),
         demand: &Demand,
         former: &[Hold],
         (view, is_last): (&View, bool),
@@ -383,9 +385,6 @@ impl Purses {
             reachable,
             withheld,
             strict: demand.strict,
-        };
-        let Some(number) = self.number(&demand.pot) else {
-            return Err(shortage(NanoUsd::ZERO, NanoUsd::ZERO, NanoUsd::ZERO));
         };
         let purse = self.purse_mut(number);
         purse.touched = now;
@@ -424,44 +423,6 @@ impl Purses {
         Some(holds)
     }
 
-    /// Waits from the first refusal on, for what it was refused the last time and does not hold.
-    fn wait(&mut self, request: RequestId, demands: &[Demand], short: &Short) {
-        let (since, former) = self.waiting.remove(&request).unwrap_or((self.now, Vec::new()));
-        let mut numbers = Vec::with_capacity(demands.len());
-        if self.waiting.len() < MAX_WAITING {
-            for demand in demands {
-                let Some(&number) = self.numbers.get(&demand.pot) else { continue };
-                let lacking = short.pots.iter().find(|shortage| shortage.pot == demand.pot);
-                let period = lacking.map_or(demand.period, |shortage| shortage.period);
-                let need = less(demand.amount, self.held_of(request, number, period));
-                let waiting = Waiting { need, period, since, strict: demand.strict, insists: None };
-                self.purse_mut(number).wait(request, waiting);
-                self.press(number);
-                numbers.push(number);
-            }
-        }
-        for number in former.into_iter().filter(|former| !numbers.contains(former)) {
-            self.purse_mut(number).stop_waiting(request);
-        }
-        if !numbers.is_empty() {
-            self.waiting.insert(request, (since, numbers));
-        }
-    }
-
-    fn held_of(&self, request: RequestId, purse: usize, period: UnixMillis) -> NanoUsd {
-        let holds = self.holds.get(&request).into_iter().flatten();
-        let of = holds.filter(|hold| hold.purse == purse && hold.period == period);
-        of.map(|hold| hold.amount).sum()
-    }
-
-    fn stop_waiting(&mut self, request: RequestId) -> Option<MonoMillis> {
-        let (since, numbers) = self.waiting.remove(&request)?;
-        for number in numbers {
-            self.purse_mut(number).stop_waiting(request);
-        }
-        Some(since)
-    }
-
     fn press(&mut self, number: usize) {
         let purse = self.purse_mut(number);
         if !purse.queued {
@@ -475,7 +436,7 @@ impl Purses {
         if let Some(&number) = self.numbers.get(pot) {
             return Some(number);
         }
-        if self.numbers.len() >= MAX_POTS {
+        if self.numbers.len() >= self.most {
             return None;
         }
         let number = self.vacant.pop().unwrap_or_else(|| {

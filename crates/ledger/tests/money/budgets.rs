@@ -180,7 +180,7 @@ fn money_that_is_withheld_counts_against_a_lowered_limit() {
         withheld: NanoUsd(30),
         ..View::default()
     };
-    let mut purses = Purses::new();
+    let mut purses = Purses::new(1);
     for (request, amount, expected) in
         [(1, 21, Err((20, 20))), (2, 20, Ok(())), (3, 1, Err((0, 0)))]
     {
@@ -207,4 +207,38 @@ fn a_dearer_fallback_lacks_only_the_difference() {
     let short = node.hold(&log, 1, &demand(&log, 12, true), 300).expect_err("above the limit");
     assert!(short.is_final());
     assert_eq!(node.purses.book(&pot(1), P).held, NanoUsd(8));
+}
+
+/// It is not said to be spent: what is left of it is there for whoever asks elsewhere or later.
+#[test]
+fn a_pot_without_room_for_its_books_is_told_apart_from_one_that_is_spent() {
+    let log = Log::with_pots(100, 3, P);
+    let view = |of: &dunlin_types::PotId| log.view(of, (NodeId(1), Epoch(1)));
+    let mut purses = Purses::new(2);
+    let demand = |of: u64, amount| Demand {
+        pot: pot(of),
+        period: P,
+        limit: NanoUsd(100),
+        amount: NanoUsd(amount),
+        strict: true,
+    };
+    let mut hold = |request, demands: &[Demand]| {
+        purses.hold(RequestId(request), demands, &view, MonoMillis(0)).expect_err("no lease yet")
+    };
+    assert!(!hold(1, &[demand(1, 1), demand(2, 1)]).is_final());
+    let short = hold(2, &[demand(2, 1), demand(3, 1)]);
+    assert_eq!((short.lacks_room, short.is_final(), short.is_spent()), (true, true, false));
+    assert_eq!(short.pots.len(), 1, "nothing is said of the other");
+    let short = hold(3, &[demand(2, 101), demand(3, 1)]);
+    assert!(short.lacks_room && short.is_spent(), "both are so");
+    assert!(!hold(4, &[demand(1, 1)]).is_final(), "books that are kept go on");
+    for request in 1..=4 {
+        purses.void(RequestId(request));
+    }
+    let later = MonoMillis(600_000);
+    for _ in 0..2 {
+        purses.due(&view, &|_| Vec::new(), later);
+    }
+    let short = purses.hold(RequestId(5), &[demand(3, 1)], &view, later);
+    assert!(!short.expect_err("no lease yet").lacks_room, "the others lay idle");
 }

@@ -145,7 +145,7 @@ pub(crate) fn count<T>(items: &[T]) -> u64 {
 
 impl Node {
     pub(crate) fn new(id: u64) -> Self {
-        let purses = Purses::new();
+        let purses = Purses::new(1_000);
         Self { id: NodeId(id), epoch: Epoch(1), purses, journal: Vec::new() }
     }
 
