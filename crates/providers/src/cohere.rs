@@ -76,7 +76,7 @@ impl Provider for Cohere {
         Params::AllBut(&[
             params::OPENAI_ONLY,
             params::COMPLETIONS_ONLY,
-            &["logit_bias", "logprobs", "n", "parallel_tool_calls", "top_logprobs"],
+            &["logit_bias", "n", "parallel_tool_calls", "top_logprobs"],
         ])
     }
 

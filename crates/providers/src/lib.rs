@@ -51,6 +51,7 @@ mod cohere_chat;
 mod gemini;
 mod hosted_vllm;
 mod lm_studio;
+mod logprobs;
 mod ollama;
 mod ollama_chat;
 mod openai;

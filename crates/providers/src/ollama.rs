@@ -67,7 +67,7 @@ impl Provider for Ollama {
         Params::AllBut(&[
             params::OPENAI_ONLY,
             &["best_of", "echo"],
-            &["logit_bias", "logprobs", "n", "parallel_tool_calls", "top_logprobs"],
+            &["logit_bias", "n", "parallel_tool_calls"],
         ])
     }
 

@@ -11,6 +11,7 @@ mod ends;
 mod failures;
 pub(crate) mod hostile;
 mod lame;
+mod logprobs;
 mod pictures;
 mod said;
 mod seals;

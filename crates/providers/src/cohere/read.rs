@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use super::whole;
 use crate::StreamError;
 use crate::frames::ReadFrame;
+use crate::logprobs::{Logprob, openais};
 
 #[derive(Deserialize)]
 struct WireReply {
@@ -21,6 +22,20 @@ struct WireReply {
     finish_reason: Option<String>,
     message: WireMessage,
     usage: Option<WireUsage>,
+    logprobs: Option<Vec<WireLogprob>>,
+}
+
+/// How likely a piece of the text was.
+#[derive(Deserialize)]
+struct WireLogprob {
+    text: Option<String>,
+    logprobs: Option<Vec<f64>>,
+}
+
+impl WireLogprob {
+    fn logprob(self) -> Option<Logprob> {
+        Logprob::of_tokens(self.text?, &self.logprobs?)
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -168,7 +183,9 @@ pub(super) fn reply(body: &[u8]) -> Result<Result<Reply, UpstreamError>, BadRepl
     let finish = finish(&word);
     let citations = wire.message.citations.into_iter().flatten();
     let citations = citations.flat_map(WireCitation::citations).collect();
-    let choice = Choice { index: 0, parts, finish, logprobs: None, citations };
+    let likely = wire.logprobs.into_iter().flatten().filter_map(WireLogprob::logprob);
+    let logprobs = openais(likely.collect());
+    let choice = Choice { index: 0, parts, finish, logprobs, citations };
     let usage = wire.usage.and_then(WireUsage::usage);
     Ok(Ok(Reply { id: wire.id, choices: vec![choice], usage, ..Reply::default() }))
 }
@@ -207,6 +224,7 @@ struct WireEvent {
     id: Option<String>,
     index: Option<u32>,
     delta: Option<WireDelta>,
+    logprobs: Option<WireLogprob>,
 }
 
 #[derive(Deserialize, Default)]
@@ -273,6 +291,13 @@ impl Events {
             Some(kind) => {
                 let message = delta.message.unwrap_or_default();
                 say(kind, index, message, &mut |delta| events.push(StreamEvent::Delta(delta)))?;
+                let likely = wire.logprobs.and_then(WireLogprob::logprob);
+                let likely = openais(likely.into_iter().collect());
+                events.extend(
+                    likely.map(|logprobs| {
+                        StreamEvent::Delta(Delta::Logprobs { choice: 0, logprobs })
+                    }),
+                );
                 return Ok(Continue(()));
             }
             None => {

@@ -24,6 +24,9 @@ pub(super) fn frames_of_reply(body: &[u8]) -> Option<Vec<Bytes>> {
     for (at, cited) in listed("citations") {
         say("citation-start", at, json!({"citations": cited}));
     }
+    for likely in reply["logprobs"].as_array().into_iter().flatten() {
+        events.push(json!({"type": "content-delta", "index": 0, "logprobs": likely}));
+    }
     let end = json!({"finish_reason": reply["finish_reason"], "usage": reply["usage"]});
     events.push(json!({"type": "message-end", "delta": end}));
     let frame = |event: &Value| Bytes::from(format!("data: {event}\n\n"));

@@ -27,6 +27,7 @@ pub(super) fn chat(chat: &Chat, model: &str) -> Result<Bytes, BadRequest> {
     body.put_some("presence_penalty", chat.presence_penalty.clone());
     body.put_some("frequency_penalty", chat.frequency_penalty.clone());
     body.put_some("stop_sequences", (!chat.stop.is_empty()).then(|| chat.stop.clone()));
+    body.put_some("logprobs", chat.logprobs);
     match &chat.format {
         Some(Format::Json) => body.put("response_format", json!({"type": "json_object"})),
         Some(Format::Schema { schema, .. }) => body

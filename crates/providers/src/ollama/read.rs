@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::StreamDecoder;
+use crate::logprobs::{Logprob, openais};
 use crate::stream::StreamError;
 
 /// A whole answer, or one line of a stream.
@@ -28,6 +29,7 @@ struct Wire<'a> {
     thinking: Option<String>,
     done: Option<bool>,
     done_reason: Option<String>,
+    logprobs: Option<Vec<Logprob>>,
     #[serde(default, deserialize_with = "dunlin_llm::lenient::count")]
     prompt_eval_count: Option<u64>,
     #[serde(default, deserialize_with = "dunlin_llm::lenient::count")]
@@ -131,7 +133,8 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, BadReply> {
     let finish = wire.finish(!calls.is_empty());
     parts.extend(calls.into_iter().map(|call| PartKind::ToolCall(call).into()));
     let usage = wire.usage();
-    let choice = Choice { index: 0, parts, finish, logprobs: None, citations: Vec::new() };
+    let logprobs = wire.logprobs.and_then(openais);
+    let choice = Choice { index: 0, parts, finish, logprobs, citations: Vec::new() };
     Ok(Reply { model: wire.model, choices: vec![choice], usage, ..Reply::default() })
 }
 
@@ -192,6 +195,9 @@ impl Lines {
         }
         if let Some(text) = wire.words() {
             say(Delta::Text { choice: 0, text });
+        }
+        if let Some(logprobs) = wire.logprobs.take().and_then(openais) {
+            say(Delta::Logprobs { choice: 0, logprobs });
         }
         for ToolCall { id, name, arguments, signature } in wire.calls(self.calls) {
             let call = u32::try_from(self.calls).unwrap_or(u32::MAX);

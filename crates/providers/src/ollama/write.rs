@@ -59,6 +59,8 @@ fn finish(chat: &Chat, model: &str, mut body: Body) -> Bytes {
         Some(Format::Text) | None => {}
     }
     body.put_some("think", think(chat, model));
+    body.put_some("logprobs", chat.logprobs);
+    body.put_some("top_logprobs", chat.top_logprobs);
     let mut options = Body::default();
     options.put_some("num_predict", chat.max_output);
     options.put_some("temperature", chat.temperature.clone());
