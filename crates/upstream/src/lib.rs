@@ -21,6 +21,7 @@ mod sight;
 mod stream;
 mod table;
 mod tell;
+mod unpacked;
 mod upload;
 
 use std::collections::BTreeSet;

@@ -11,6 +11,8 @@ use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 use tokio::time::Sleep;
 
+use crate::unpacked::Unpacker;
+
 /// An answer that says nothing for this long is broken. Reasoning models think in silence for
 /// minutes, so it is long.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
@@ -26,6 +28,8 @@ pub(crate) struct Pieces {
     look: Pin<Box<Sleep>>,
     /// Looks since something came.
     silent: u32,
+    /// Of a body that is compressed.
+    unpacker: Option<Unpacker>,
     speaker: &'static str,
 }
 
@@ -47,12 +51,18 @@ impl Pieces {
 
     fn of(body: Source, speaker: &'static str) -> Self {
         let look = Box::pin(tokio::time::sleep(IDLE_TIMEOUT / LOOKS));
-        Self { body, look, silent: 0, speaker }
+        Self { body, look, silent: 0, unpacker: None, speaker }
+    }
+
+    /// The same, with what is compressed in it unpacked.
+    pub(crate) fn unpacked(self, unpacker: Option<Unpacker>) -> Self {
+        Self { unpacker, ..self }
     }
 
     /// Whether all that was announced has come. Who passes that on may never be asked for the end.
     pub(crate) fn are_over(&self) -> bool {
         match &self.body {
+            Source::Sent(_) if self.unpacker.is_some() => false,
             Source::Sent(body) => body.is_end_stream(),
             Source::Written(body) => body.is_end_stream(),
         }
@@ -64,6 +74,12 @@ impl Pieces {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, ProviderError>>> {
         loop {
+            if let Some(unpacker) = &mut self.unpacker {
+                let plain = unpacker.next().map_err(|_| ProviderError::connection(self.speaker));
+                if let Some(plain) = plain.transpose() {
+                    return Poll::Ready(Some(plain));
+                }
+            }
             let Poll::Ready(frame) = self.body.poll(cx, self.speaker) else {
                 ready!(self.look.as_mut().poll(cx));
                 self.silent += 1;
@@ -76,12 +92,22 @@ impl Pieces {
             };
             self.silent = 0;
             match frame.map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(data))) => return Poll::Ready(Some(Ok(data))),
+                Some(Ok(Ok(data))) => match &mut self.unpacker {
+                    Some(unpacker) => unpacker.push(data),
+                    None => return Poll::Ready(Some(Ok(data))),
+                },
                 Some(Ok(Err(_trailers))) => {}
                 Some(Err(broken)) => return Poll::Ready(Some(Err(broken))),
-                None => return Poll::Ready(None),
+                None => return Poll::Ready(self.rest()),
             }
         }
+    }
+
+    /// What is left of a compressed body at its end.
+    fn rest(&mut self) -> Option<Result<Bytes, ProviderError>> {
+        let rest = self.unpacker.take()?.end();
+        let rest = rest.map_err(|_| ProviderError::connection(self.speaker));
+        if rest.as_ref().is_ok_and(Bytes::is_empty) { None } else { Some(rest) }
     }
 
     /// Reads the rest of an answer that has said all, so that its connection can serve again.

@@ -11,7 +11,7 @@ use dunlin_egress::{Client, Upload as Written};
 use dunlin_providers::{EncodeError, Provider, ProviderError, relay};
 use dunlin_router::{Deployment, Outcome, Retry};
 use dunlin_types::{Networks, Secret, Tls};
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 
@@ -21,6 +21,7 @@ use crate::call::seconds;
 use crate::error::{Failure, unanswered};
 use crate::pieces::Pieces;
 use crate::stream::Ending;
+use crate::unpacked::Unpacker;
 use crate::upload::{Progress, Upload};
 
 /// How messages name the source of errors where no provider is known.
@@ -198,14 +199,20 @@ pub(crate) async fn send_on(
     };
     let answer = answer.map_err(|failure| (unanswered(speaker, &failure), failure.is_connect()))?;
     let (head, body) = answer.into_parts();
-    let (status, headers) = (head.status, head.headers);
+    let (status, mut headers) = (head.status, head.headers);
+    // A part of a compressed body is none that can be unpacked.
+    let unpacker = Unpacker::of(&headers).filter(|_| status != StatusCode::PARTIAL_CONTENT);
+    if unpacker.is_some() {
+        headers.remove(CONTENT_ENCODING);
+        headers.remove(CONTENT_LENGTH);
+    }
     let outcome = if status.is_client_error() || status.is_server_error() {
         let retry_after = headers.get(RETRY_AFTER).and_then(|value| seconds(value.to_str().ok()?));
         Outcome::Status { code: status.as_u16(), retry_after }
     } else {
         Outcome::Success
     };
-    let pieces = Pieces::new(body, speaker);
+    let pieces = Pieces::new(body, speaker).unpacked(unpacker);
     Ok(Relayed { status, headers, pieces, outcome, ending: None, upload: None })
 }
 

@@ -16,7 +16,7 @@ use dunlin_types::{
     AzureLogin, AzureSource, Clock, DeploymentId, Epoch, GoogleSource, MonoMillis, NodeId, Secret,
     Source, Tls, Tokens, Trust, UnixMillis,
 };
-use dunlin_upstream::{Answer, Bounds, Config, MAX_TRANSLATED_REPLY_BYTES, Upstream};
+use dunlin_upstream::{Answer, Bounds, Config, MAX_TRANSLATED_REPLY_BYTES, Relay, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -543,4 +543,45 @@ async fn long_server(bytes: usize) -> String {
         }
     });
     base
+}
+
+/// It was asked for plain, and whoever passes it on looks inside.
+#[tokio::test]
+async fn a_passed_answer_that_is_compressed_all_the_same_is_unpacked() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}/v1/responses/resp_1", listener.local_addr().expect("bound"));
+    let (upstream, _gossip) = node(1, Vec::new());
+    let text = br#"{"id":"resp_1","usage":{"input_tokens":7}}"#;
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut packed, text).expect("a Vec takes all");
+    let packed = packed.finish().expect("a Vec takes all");
+    let serve = async {
+        let (mut socket, _) = listener.accept().await.expect("a call");
+        let mut seen = [0; 4096];
+        assert_ne!(socket.read(&mut seen).await.expect("a request"), 0);
+        let head =
+            "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\ncontent-length:";
+        let head = format!("{head} {}\r\n\r\n", packed.len());
+        socket.write_all(head.as_bytes()).await.expect("open");
+        socket.write_all(&packed).await.expect("open");
+    };
+    let call = Relay {
+        method: http::Method::GET,
+        path: String::new(),
+        query: None,
+        headers: http::HeaderMap::new(),
+        body: Bytes::new(),
+        secret: None,
+    };
+    let (answered, ()) = tokio::join!(upstream.fetch(url, (call, None), LONG), serve);
+    let mut answered = answered.expect("an answer");
+    assert!(!answered.headers.contains_key("content-encoding"), "{:?}", answered.headers);
+    assert!(!answered.headers.contains_key("content-length"), "it is that of other bytes");
+    let mut read = Vec::new();
+    while !answered.is_over()
+        && let Some(piece) = poll_fn(|cx| answered.poll_next(cx)).await
+    {
+        read.extend_from_slice(&piece.expect("it is whole"));
+    }
+    assert_eq!(read, text);
 }
