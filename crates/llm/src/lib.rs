@@ -62,7 +62,7 @@ pub use labels::{Labels, MAX_ID_BYTES, MAX_SPEND_METADATA_BYTES, MAX_TAG_BYTES, 
 pub use media::{Media, MostMedia, Picture};
 pub use meter::{MAX_METERED_BYTES, Meter};
 pub use multipart::Upload;
-pub use named::{Named, UnclearModel, decoded};
+pub use named::{Named, UnclearModel, decoded, precedes_name};
 pub use parse::{BadRequest, MAX_MODEL_BYTES, check_object, parse, parse_upload};
 pub use ranks::RETURN_DOCUMENTS;
 pub use reply::{BadReply, ChatReply};

@@ -15,6 +15,12 @@ use crate::multipart;
 const BEFORE_NAME: [&str; 6] =
     ["deployments", "endpoints", "engines", "model", "models", "tunedModels"];
 
+/// Whether what follows that segment of a path is a name.
+#[must_use]
+pub fn precedes_name(segment: &str) -> bool {
+    BEFORE_NAME.contains(&segment)
+}
+
 /// The model is named twice: the provider may read the other one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the request body has more than one `model`")]
@@ -116,7 +122,7 @@ fn in_path(path: &str) -> Vec<(String, Range<usize>)> {
     let mut found = Vec::new();
     let (mut start, mut before) = (0, "");
     for segment in path.split('/') {
-        if BEFORE_NAME.contains(&before) && !segment.is_empty() {
+        if precedes_name(before) && !segment.is_empty() {
             let verb = (before != "model").then(|| segment.rfind(':')).flatten();
             let name = &segment[..verb.unwrap_or(segment.len())];
             found.push((decoded(name), start..start + name.len()));

@@ -34,6 +34,7 @@ use crate::stale;
 pub(crate) mod front;
 pub(crate) mod leftover;
 pub(crate) mod metrics;
+mod spelling;
 pub(crate) mod websocket;
 
 /// Clients beyond this many wait in the kernel's backlog until one leaves; fewer where the system

@@ -52,6 +52,7 @@ mod models;
 mod natives;
 mod only_responses;
 mod passed_batches;
+mod passed_paths;
 mod permissions;
 mod prices;
 mod realtime;

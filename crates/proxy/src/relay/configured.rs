@@ -17,7 +17,7 @@ use crate::attempts::hold;
 use crate::bill::report;
 use crate::bill::{About, Bill};
 use crate::relay::upload::{self, Sent};
-use crate::relay::{climbs, fields, passing};
+use crate::relay::{fields, passing, path};
 use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::response::error::{Failed, Refused};
@@ -63,8 +63,8 @@ async fn conduct(
         let reason = format!("the pass-through endpoint {} is parked: {why}", endpoint.path);
         return Err(Refused::CannotKnow { reason }.into());
     }
-    if climbs(rest) {
-        return Err(Refused::ClimbingPath.into());
+    if path::climbs(rest) {
+        return Err(Refused::UnclearPath(path::CLIMBS).into());
     }
     let most = serving.settings.max_request_bytes;
     let Sent { whole: body, upload } = upload::take_any(body, &head, &caller, most).await?;

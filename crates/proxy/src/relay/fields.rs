@@ -24,8 +24,9 @@ static HOP_BY_HOP: [HeaderName; 9] = [
 ];
 
 /// Where else credentials are, what was signed with our keys, and what this hop makes anew. An answer
-/// is asked for uncompressed, or it could not be metered; a compressed body was unpacked.
-static OURS: [HeaderName; 10] = [
+/// is asked for uncompressed, or it could not be metered; a compressed body was unpacked. A request has
+/// one method: what a GET may do is not what a POST costs.
+static OURS: [HeaderName; 13] = [
     ACCEPT_ENCODING,
     CONTENT_ENCODING,
     CONTENT_LENGTH,
@@ -36,6 +37,9 @@ static OURS: [HeaderName; 10] = [
     HeaderName::from_static("x-amz-date"),
     HeaderName::from_static("x-amz-security-token"),
     HeaderName::from_static("x-auth-token"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-method-override"),
 ];
 const OUR_PREFIX: &str = "x-litellm-";
 
@@ -106,6 +110,7 @@ mod tests {
     fn no_credential_and_nothing_of_this_hop_goes_on() {
         let client = map(&[
             ("authorization", "Bearer sk-ours"),
+            ("x-http-method-override", "POST"),
             ("x-api-key", "sk-ours"),
             ("api-key", "sk-ours"),
             ("x-goog-api-key", "sk-ours"),

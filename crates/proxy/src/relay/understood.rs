@@ -43,14 +43,7 @@ pub(super) fn read(head: &Parts, path: &str, body: &Bytes, model: &str) -> Optio
         return None;
     }
     let kind = body::kind(&head.headers);
-    let asked = [
-        ("/audio/speech", Endpoint::Speech),
-        ("/audio/transcriptions", Endpoint::Transcriptions),
-        ("/audio/translations", Endpoint::Translations),
-        ("/images/generations", Endpoint::ImageGenerations),
-        ("/images/edits", Endpoint::ImageEdits),
-    ];
-    let (_, endpoint) = asked.into_iter().find(|(end, _)| path.ends_with(end))?;
+    let endpoint = endpoint(path)?;
     let path_model = Some(model).filter(|model| !model.is_empty());
     let read = if kind.to_ascii_lowercase().contains("multipart/") {
         parse_upload(endpoint, body.clone(), kind, path_model)
@@ -58,6 +51,18 @@ pub(super) fn read(head: &Parts, path: &str, body: &Bytes, model: &str) -> Optio
         parse(endpoint, body.clone(), path_model)
     };
     read.ok()
+}
+
+/// What a call of that path asks for, if it is one of these.
+pub(super) fn endpoint(path: &str) -> Option<Endpoint> {
+    let asked = [
+        ("/audio/speech", Endpoint::Speech),
+        ("/audio/transcriptions", Endpoint::Transcriptions),
+        ("/audio/translations", Endpoint::Translations),
+        ("/images/generations", Endpoint::ImageGenerations),
+        ("/images/edits", Endpoint::ImageEdits),
+    ];
+    asked.into_iter().find(|(end, _)| path.ends_with(end)).map(|(_, endpoint)| endpoint)
 }
 
 /// What it may cost at the dearest of those who may lend their credential.

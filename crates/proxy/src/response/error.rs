@@ -87,8 +87,8 @@ pub(crate) enum Refused {
         prefix: &'static str,
         provider: &'static str,
     },
-    /// A path with `..` in it.
-    ClimbingPath,
+    /// A path that could lead elsewhere than it seems to, and why.
+    UnclearPath(&'static str),
     /// What the one server that can be asked says, or that it does not answer.
     Answered(Box<ProviderError>),
     /// A budget is spent.
@@ -326,9 +326,7 @@ impl Refused {
             Self::NoLender { prefix, provider } => {
                 own(404, "not_found_error", words::no_lender(prefix, provider))
             }
-            Self::ClimbingPath => {
-                own(400, "invalid_request_error", "a path may not have `.` or `..` in it")
-            }
+            Self::UnclearPath(why) => own(400, "invalid_request_error", *why),
             Self::Answered(error) => of_error(error),
             Self::OverBudget { over, key, bound, .. } => ErrorBody {
                 entity: Some(budget::entity(over)),
@@ -427,7 +425,7 @@ impl Failed {
                     | Refused::UnclearModel(_)
                     | Refused::NoModelNamed
                     | Refused::NoLender { .. }
-                    | Refused::ClimbingPath
+                    | Refused::UnclearPath(_)
                     | Refused::Answered(_)
                     | Refused::UnknownModel { .. } => {}
                 }

@@ -1,5 +1,5 @@
-//! What every request meets before its handler and every answer after it: CORS, the root path,
-//! trailing slashes, security headers, and what is said about paths that do not exist.
+//! What every request meets before its handler and every answer after it: CORS, spellings of paths,
+//! the root path, trailing slashes, security headers, and what is said about paths that do not exist.
 
 use axum::Router;
 use axum::body::Body;
@@ -7,6 +7,7 @@ use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode,
 use tower::ServiceExt;
 
 use crate::routes;
+use crate::server::spelling;
 use crate::stale::Detour;
 use crate::{Proxy, chat};
 
@@ -36,6 +37,9 @@ pub(crate) async fn answer(
     app: &Router,
     mut request: Request<Body>,
 ) -> Response<Body> {
+    if let Some(uri) = spelling::plain(request.uri()) {
+        *request.uri_mut() = uri;
+    }
     let mut response = if is_preflight(&request) {
         preflight(&request)
     } else if let Some(target) = without_trailing_slash(request.uri(), &front.root_path) {
