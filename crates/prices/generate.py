@@ -24,6 +24,8 @@ MODES = {
 KINDS = {
     "input_cost_per_token": "in",
     "cache_read_input_token_cost": "read",
+    "cache_read_input_audio_token_cost": "read-audio",
+    "cache_read_input_image_token_cost": "read-image",
     "cache_creation_input_token_cost": "write",
     "cache_creation_input_token_cost_above_1hr": "write1h",
     "input_cost_per_audio_token": "in-audio",
@@ -46,6 +48,10 @@ KINDS = {
 WORDS = [*KINDS.values(), "search", "search-low", "search-high"]
 # What a tier leaves out costs its own input or output rate.
 TIER_FALLBACKS = [("read", "in"), ("write", "in"), ("think", "out")]
+# Who sells grounded prompts, however often one searches, unless a model says `per_query`.
+SEARCHES_ONCE = {"gemini", "perplexity", "vertex_ai", "vertex_ai-language-models"}
+# The one of Perplexity's that has a price for each search.
+SEARCHES_EACH = "perplexity/sonar-deep-research"
 SERVICES = {"": "", "_flex": ".flex", "_priority": ".priority", "_batches": ".batch"}
 SERVICE_ORDER = list(SERVICES.values())
 SEARCH_SIZES = ["medium", "low", "high"]
@@ -93,7 +99,8 @@ HEAD = """\
 # A line: name, provider (. is the name's first part), mode (- is unknown), most prompt and output
 # tokens (- is unknown), abilities (letters below), the day it ends (- is unknown), rates in US
 # dollars a million units. `in>200k.priority=5` is for requests of more than 200 000 prompt tokens
-# in the priority service. `name = other` is another name for a model. Lines are sorted.
+# in the priority service. `searches-once`: all searches of an answer cost as one. `name = other`
+# is another name for a model. Lines are sorted.
 #
 {abilities}
 #
@@ -189,6 +196,12 @@ def rates_of(model, provider):
     return rates
 
 
+def searches_once(name, model):
+    unit = model.get("web_search_billing_unit")
+    sells = model["litellm_provider"] in SEARCHES_ONCE
+    return sells and unit != "per_query" and name != SEARCHES_EACH
+
+
 def million(pico_usd):
     """US dollars a million units, exactly."""
     whole, rest = divmod(pico_usd, 10**6)
@@ -227,6 +240,8 @@ def line(name, model):
         model.get("deprecation_date") or "-",
     ]
     fields += [written(rate, rates[rate]) for rate in sorted(rates, key=order)]
+    if ("search", 0, "") in rates and searches_once(name, model):
+        fields.append("searches-once")
     return " ".join(fields)
 
 

@@ -69,6 +69,8 @@ impl TokenRates {
         match kind {
             Kind::Input => self.input,
             Kind::CacheRead => self.cache_read,
+            Kind::CacheReadAudio => self.cache_read_audio,
+            Kind::CacheReadImage => self.cache_read_image,
             Kind::CacheWrite => self.cache_write,
             Kind::CacheWrite1h => self.cache_write_1h,
             Kind::InputAudio => self.input_audio,

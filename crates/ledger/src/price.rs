@@ -41,6 +41,8 @@ pub(crate) struct Band {
 pub(crate) struct TokenRates {
     pub(crate) input: PicoUsd,
     pub(crate) cache_read: PicoUsd,
+    pub(crate) cache_read_audio: PicoUsd,
+    pub(crate) cache_read_image: PicoUsd,
     pub(crate) cache_write: PicoUsd,
     pub(crate) cache_write_1h: PicoUsd,
     pub(crate) input_audio: PicoUsd,
@@ -66,6 +68,8 @@ pub(crate) struct UnitRates {
     pub(crate) web_search: PicoUsd,
     pub(crate) web_search_low: PicoUsd,
     pub(crate) web_search_high: PicoUsd,
+    /// However often a request searched, it did so once.
+    pub(crate) searches_once: bool,
     pub(crate) file_search: PicoUsd,
     pub(crate) code_session: PicoUsd,
 }
@@ -213,9 +217,14 @@ impl TokenRates {
         let cached = take(&mut left, usage.cached);
         let written = take(&mut left, usage.cache_write);
         let hour = usage.cache_write_1h.0.min(written);
-        let audio = take(&mut left, usage.prompt_audio);
-        let image = take(&mut left, usage.prompt_image);
-        parts.cache_read = self.cache_read.times(cached);
+        let mut read = cached;
+        let read_audio = take(&mut read, usage.cached_audio);
+        let read_image = take(&mut read, usage.cached_image);
+        let audio = take(&mut left, less(usage.prompt_audio, read_audio));
+        let image = take(&mut left, less(usage.prompt_image, read_image));
+        parts.cache_read = self.cache_read.times(read)
+            + self.cache_read_audio.times(read_audio)
+            + self.cache_read_image.times(read_image);
         parts.cache_creation =
             self.cache_write.times(written - hour) + self.cache_write_1h.times(hour);
         parts.input = parts.cache_read
@@ -236,6 +245,10 @@ impl TokenRates {
             + self.output_image.times(image)
             + self.output.times(left);
     }
+}
+
+fn less(all: Tokens, some: u64) -> Tokens {
+    Tokens(all.0.saturating_sub(some))
 }
 
 fn take(left: &mut u64, wanted: Tokens) -> u64 {
@@ -270,7 +283,9 @@ impl UnitRates {
             SearchSize::Medium => self.web_search,
             SearchSize::High => self.web_search_high,
         };
-        parts.tools = (web_search.times(units.web_searches.max(usage.web_searches)))
+        let web_searches = units.web_searches.max(usage.web_searches);
+        let web_searches = if self.searches_once { web_searches.min(1) } else { web_searches };
+        parts.tools = (web_search.times(web_searches))
             .saturating_add(self.file_search.times(units.file_searches.max(usage.file_searches)))
             .saturating_add(self.code_session.times(units.code_sessions.max(usage.code_sessions)));
     }

@@ -8,6 +8,10 @@ pub enum Kind {
     Input,
     /// A prompt token read from the provider's cache.
     CacheRead,
+    /// The same, of audio.
+    CacheReadAudio,
+    /// The same, of an image.
+    CacheReadImage,
     /// A prompt token written to the provider's cache for its usual time.
     CacheWrite,
     /// A prompt token written to the provider's cache for an hour.
@@ -83,9 +87,11 @@ pub struct Rate {
 
 impl Kind {
     /// All of them, in their order.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::Input,
         Self::CacheRead,
+        Self::CacheReadAudio,
+        Self::CacheReadImage,
         Self::CacheWrite,
         Self::CacheWrite1h,
         Self::InputAudio,
@@ -118,6 +124,8 @@ impl Kind {
         match self {
             Self::Input => "input_cost_per_token",
             Self::CacheRead => "cache_read_input_token_cost",
+            Self::CacheReadAudio => "cache_read_input_audio_token_cost",
+            Self::CacheReadImage => "cache_read_input_image_token_cost",
             Self::CacheWrite => "cache_creation_input_token_cost",
             Self::CacheWrite1h => "cache_creation_input_token_cost_above_1hr",
             Self::InputAudio => "input_cost_per_audio_token",

@@ -13,6 +13,7 @@ use crate::rate::{Kind, Rate, Service};
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Sheet {
     rates: BTreeMap<Rate, PicoUsd>,
+    searches_once: bool,
 }
 
 /// A line of a `tiered_pricing` list: the rates of all requests with more prompt tokens than
@@ -29,6 +30,23 @@ impl Sheet {
     /// Writes a rate, over the one that was there.
     pub fn set(&mut self, rate: Rate, price: PicoUsd) {
         self.rates.insert(rate, price);
+    }
+
+    /// A rate as it is written.
+    #[must_use]
+    pub fn get(&self, rate: Rate) -> Option<PicoUsd> {
+        self.rates.get(&rate).copied()
+    }
+
+    /// Charges all searches of the web that an answer takes as one: some sell grounded prompts.
+    pub fn charge_searches_once(&mut self) {
+        self.searches_once = true;
+    }
+
+    /// Whether it does.
+    #[must_use]
+    pub fn searches_once(&self) -> bool {
+        self.searches_once
     }
 
     /// Writes a tier. Its tokens never mix with the rates of another: what it leaves out costs its
@@ -118,6 +136,7 @@ impl Sheet {
         // Image models publish only what the tokens of their images cost.
         let output = find(Kind::Output).filter(|rate| *rate > PicoUsd(0)).or(image);
         let output = output.unwrap_or_default();
+        let cache_read = find(Kind::CacheRead).unwrap_or(input);
         let cache_write = find(Kind::CacheWrite).unwrap_or(input);
         let has_own =
             |kind| self.rates.keys().any(|rate| rate.kind == kind && rate.service == service);
@@ -126,7 +145,9 @@ impl Sheet {
             service == Service::Standard || has_own(Kind::Reasoning) || !has_own(Kind::Output);
         TokenRates {
             input,
-            cache_read: find(Kind::CacheRead).unwrap_or(input),
+            cache_read,
+            cache_read_audio: find(Kind::CacheReadAudio).unwrap_or(cache_read),
+            cache_read_image: find(Kind::CacheReadImage).unwrap_or(cache_read),
             cache_write,
             cache_write_1h: find(Kind::CacheWrite1h).unwrap_or(cache_write),
             input_audio: find(Kind::InputAudio).unwrap_or(input),
@@ -139,7 +160,7 @@ impl Sheet {
     }
 
     fn units(&self) -> UnitRates {
-        let rate = |kind| self.rates.get(&Rate::of(kind)).copied();
+        let rate = |kind| self.get(Rate::of(kind));
         let rate_or_none = |kind| rate(kind).unwrap_or_default();
         UnitRates {
             // Some transcribers publish their seconds as output only.
@@ -156,6 +177,7 @@ impl Sheet {
             web_search: rate_or_none(Kind::WebSearch),
             web_search_low: rate(Kind::WebSearchLow).unwrap_or(rate_or_none(Kind::WebSearch)),
             web_search_high: rate(Kind::WebSearchHigh).unwrap_or(rate_or_none(Kind::WebSearch)),
+            searches_once: self.searches_once,
             file_search: rate_or_none(Kind::FileSearch),
             code_session: rate_or_none(Kind::CodeSession),
         }

@@ -91,6 +91,27 @@ fn every_kind_of_token_has_its_rate_and_is_charged_once() {
         1000 + 5000,
         "text's rates stand in"
     );
+    // What was cached of a kind is not charged again as one of it.
+    let heard = Usage {
+        cached: Tokens(400),
+        cached_audio: Tokens(300),
+        cached_image: Tokens(60),
+        prompt_audio: Tokens(700),
+        prompt_image: Tokens(80),
+        ..tokens(1000, 0)
+    };
+    let cached = price(&[
+        ("input_cost_per_token", 1),
+        ("cache_read_input_token_cost", 2),
+        ("cache_read_input_audio_token_cost", 3),
+        ("cache_read_input_image_token_cost", 4),
+        ("input_cost_per_audio_token", 5),
+        ("input_cost_per_image_token", 6),
+    ]);
+    let read = 40 * 2 + 300 * 3 + 60 * 4;
+    let cost = cached.cost(&heard, &Context::default());
+    assert_eq!(micro(cost.cache_read), read);
+    assert_eq!(micro(cost.total), read + 400 * 5 + 20 * 6 + 180);
     let too_many = Usage { cached: Tokens(5000), reasoning: Tokens(5000), ..usage };
     assert_eq!(total(&all, &too_many, Service::Standard) / 1000, 1000 * 2 + 500 * 11);
 }
@@ -233,6 +254,21 @@ fn what_a_provider_says_it_cost_holds_where_nobody_set_a_price() {
     assert!(!Pricing::Unpriced.is_unknown(&usage) && Pricing::Unpriced.is_unknown(&tokens(1, 1)));
 }
 
+#[test]
+fn searches_are_charged_each_or_all_at_once() {
+    let mut sheet = Sheet::default();
+    sheet.set(Rate::of(Kind::WebSearch), PicoUsd(35_000_000_000));
+    let of = |sheet: &Sheet, web_searches| {
+        let usage = Usage { web_searches, ..Usage::default() };
+        sheet.price(Adjustment::default()).cost(&usage, &Context::default()).tools.0
+    };
+    assert_eq!([0, 1, 3].map(|n| of(&sheet, n)), [0, 35_000_000, 105_000_000]);
+    sheet.charge_searches_once();
+    assert_eq!([0, 1, 3].map(|n| of(&sheet, n)), [0, 35_000_000, 35_000_000]);
+    let own = sheet.clone().overridden_by(&Sheet::default());
+    assert_eq!(of(&own, 3), 35_000_000, "an operator's sheet says nothing of it");
+}
+
 fn any_usage() -> impl Strategy<Value = Usage> {
     proptest::array::uniform10(prop_oneof![0..3u64, 0..400_000u64, any::<u64>()]).prop_map(|n| {
         let [prompt, cached, cache_write, cache_write_1h, prompt_audio, ..] = n.map(Tokens);
@@ -241,6 +277,8 @@ fn any_usage() -> impl Strategy<Value = Usage> {
         Usage {
             prompt,
             cached,
+            cached_audio: reasoning,
+            cached_image: prompt_image,
             cache_write,
             cache_write_1h,
             prompt_audio,

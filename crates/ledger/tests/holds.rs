@@ -63,6 +63,8 @@ fn usages() -> impl Strategy<Value = (Usage, Context)> {
         let usage = Usage {
             prompt,
             cached,
+            cached_audio: reasoning,
+            cached_image: prompt_image,
             cache_write,
             cache_write_1h,
             prompt_audio,

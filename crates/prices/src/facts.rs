@@ -182,6 +182,8 @@ pub struct Facts<'t> {
     pub(crate) abilities: Abilities,
     /// Its published rates, in order.
     pub rates: &'t [(Rate, PicoUsd)],
+    /// All searches of the web that an answer takes cost as one.
+    pub searches_once: bool,
 }
 
 impl Facts<'_> {
@@ -196,6 +198,9 @@ impl Facts<'_> {
         let mut sheet = Sheet::default();
         for (rate, price) in self.rates {
             sheet.set(*rate, *price);
+        }
+        if self.searches_once {
+            sheet.charge_searches_once();
         }
         sheet
     }

@@ -15,6 +15,11 @@ use crate::table::{About, Draft, TableError, Why};
 const SAMPLE: &str = "sample_spec";
 /// Providers whose dearer rate begins at the threshold, not above it.
 const INCLUSIVE: &[&str] = &["xai"];
+/// Who sells grounded prompts, however often one searches, unless a model says [`EACH`].
+const SEARCHES_ONCE: &[&str] = &["gemini", "perplexity", "vertex_ai", "vertex_ai-language-models"];
+const EACH: &str = "per_query";
+/// The one of Perplexity's that has a price for each search.
+const SEARCHES_EACH: &str = "perplexity/sonar-deep-research";
 const SEARCH_SIZES: [(&str, Kind); 3] = [
     ("search_context_size_medium", Kind::WebSearch),
     ("search_context_size_low", Kind::WebSearchLow),
@@ -94,6 +99,10 @@ fn add(name: &str, model: &Model, line: usize, draft: &mut Draft) -> Result<(), 
     for (key, _) in model.iter().filter(|(_, value)| **value == Value::Bool(true)) {
         abilities.add(|ability| ability.key == key);
     }
+    let mut sheet = sheet(model, provider)?;
+    if searches_once(name, model, &sheet) {
+        sheet.charge_searches_once();
+    }
     let tokens = |key: &str| model.get(key).and_then(Value::as_f64).and_then(whole);
     let about = About {
         mode: mode.flatten(),
@@ -101,8 +110,16 @@ fn add(name: &str, model: &Model, line: usize, draft: &mut Draft) -> Result<(), 
         max_output: tokens("max_output_tokens").or_else(|| tokens("max_tokens")),
         abilities,
         ends: text("deprecation_date").and_then(|day| day.parse().ok()),
+        searches_once: sheet.searches_once(),
     };
-    draft.row((name, line), provider, about, &sheet(model, provider)?)
+    draft.row((name, line), provider, about, &sheet)
+}
+
+fn searches_once(name: &str, model: &Model, sheet: &Sheet) -> bool {
+    let text = |key: &str| model.get(key).and_then(Value::as_str);
+    let sells = text("litellm_provider").is_some_and(|by| SEARCHES_ONCE.contains(&by));
+    let each = text("web_search_billing_unit") == Some(EACH) || name == SEARCHES_EACH;
+    sells && !each && sheet.rates().any(|(rate, _)| rate == Rate::of(Kind::WebSearch))
 }
 
 /// Counts are written as `1048576` or `1048576.0`.

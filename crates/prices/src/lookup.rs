@@ -35,6 +35,9 @@ const TOOLS: &[(&str, Kind, PicoUsd)] = &[
     ("azure", Kind::CodeSession, PicoUsd(33_000_000_000)),
 ];
 
+/// Who charges half for what was cached, where a model has no price for that.
+const HALF_WHERE_CACHED: &str = "fireworks_ai";
+
 /// A model as a deployment names it.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
@@ -77,7 +80,7 @@ impl Table {
     /// nothing on one's own machines; else nobody knows.
     #[must_use]
     pub fn pricing(&self, asked: &Asked<'_>, own: &Sheet, adjustment: Adjustment) -> Pricing {
-        let published = self.find(asked).map(|facts| with_tools(asked.provider, facts.sheet()));
+        let published = self.find(asked).map(|facts| published(asked.provider, facts.sheet()));
         let published = published.unwrap_or_default();
         let sheet = published.overridden_by(own);
         if !sheet.is_empty() {
@@ -124,8 +127,13 @@ impl Table {
     }
 }
 
-/// What a provider publishes of a model, and what its own tools cost with whatever model.
-fn with_tools(provider: &str, mut sheet: Sheet) -> Sheet {
+/// What a provider publishes of a model and of all its models, and what its own tools cost.
+fn published(provider: &str, mut sheet: Sheet) -> Sheet {
+    let cached = Rate::of(Kind::CacheRead);
+    if provider == HALF_WHERE_CACHED && sheet.get(cached).is_none() {
+        let half = sheet.get(Rate::of(Kind::Input)).map(|input| PicoUsd(input.0 / 2));
+        half.into_iter().for_each(|half| sheet.set(cached, half));
+    }
     if !sheet.is_empty() {
         let tools = TOOLS.iter().filter(|(of, ..)| *of == provider);
         tools.for_each(|(_, kind, price)| sheet.set(Rate::of(*kind), *price));
@@ -170,7 +178,7 @@ fn bare<'m>(provider: &str, model: &'m str) -> &'m str {
 #[cfg(test)]
 mod tests {
     use dunlin_ledger::{Context, Units};
-    use dunlin_types::{NanoUsd, SearchSize, Usage};
+    use dunlin_types::{NanoUsd, SearchSize, Tokens, Usage};
 
     use super::*;
 
@@ -215,6 +223,46 @@ mod tests {
         let sonar = all.map(|size| cost(("perplexity", "sonar"), size));
         assert_eq!(sonar, [5_000_000, 8_000_000, 12_000_000]);
         assert_eq!(all.map(|size| cost(("openai", "gpt-5"), size)), [10_000_000; 3]);
+    }
+
+    #[test]
+    fn whose_grounded_prompts_are_sold_charges_one_search() {
+        let table = Table::embedded();
+        let cost = |provider, model| {
+            let asked = Asked { provider, model, base_model: None, own_address: false };
+            let usage = Usage { web_searches: 3, ..Usage::default() };
+            let pricing = table.pricing(&asked, &Sheet::default(), Adjustment::default());
+            pricing.cost(&usage, &Context::default()).tools.0
+        };
+        for (provider, model, nano) in [
+            ("gemini", "gemini-2.5-flash", 35_000_000),
+            ("vertex_ai", "gemini-2.5-flash", 35_000_000),
+            ("gemini", "gemini-3.5-flash", 3 * 14_000_000),
+            ("vertex_ai", "gemini-3.5-flash", 3 * 14_000_000),
+            ("vertex_ai", "claude-sonnet-4-5", 3 * 10_000_000),
+            ("perplexity", "sonar-pro", 10_000_000),
+            ("perplexity", "sonar-deep-research", 3 * 5_000_000),
+            ("anthropic", "claude-sonnet-4-5", 3 * 10_000_000),
+        ] {
+            assert_eq!(cost(provider, model), nano, "{provider}/{model}");
+        }
+    }
+
+    #[test]
+    fn what_fireworks_has_cached_costs_half_unless_it_says_otherwise() {
+        let table = Table::embedded();
+        let cost = |model, own: &Sheet| {
+            let asked =
+                Asked { provider: "fireworks_ai", model, base_model: None, own_address: false };
+            let usage = Usage { prompt: Tokens(1000), cached: Tokens(400), ..Usage::default() };
+            let pricing = table.pricing(&asked, own, Adjustment::default());
+            pricing.cost(&usage, &Context::default()).total.0
+        };
+        let mut own = Sheet::default();
+        let silent = "accounts/fireworks/models/llama-v3p1-8b-instruct";
+        assert_eq!(cost(silent, &own), 600 * 100 + 400 * 50);
+        own.set(Rate::of(Kind::Input), PicoUsd(300_000));
+        assert_eq!(cost(silent, &own), 1000 * 300, "an operator's own rate is for all of it");
     }
 
     #[test]

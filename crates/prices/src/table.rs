@@ -36,6 +36,7 @@ pub(crate) struct About {
     pub(crate) max_output: Option<u64>,
     pub(crate) abilities: Abilities,
     pub(crate) ends: Option<Day>,
+    pub(crate) searches_once: bool,
 }
 
 /// Why a text is not a table.
@@ -146,7 +147,7 @@ impl Table {
     }
 
     fn facts(&self, row: &Row) -> Facts<'_> {
-        let About { mode, max_input, max_output, abilities, ends } = row.about;
+        let About { mode, max_input, max_output, abilities, ends, searches_once } = row.about;
         Facts {
             name: self.text(&row.name),
             provider: self.text(&row.provider),
@@ -156,6 +157,7 @@ impl Table {
             ends,
             abilities,
             rates: &self.rates[row.rates.start as usize..row.rates.end as usize],
+            searches_once,
         }
     }
 }

@@ -43,6 +43,18 @@ fn both_forms_of_a_table_mean_the_same() {
 }
 
 #[test]
+fn litellm_says_which_model_sells_each_search() {
+    let row = |unit: &str| {
+        let rates = r#""search_context_cost_per_query": {"search_context_size_medium": 0.014}"#;
+        format!(r#"{{"gemini/g": {{"litellm_provider": "gemini", {unit} {rates}}}}}"#)
+    };
+    for (unit, once) in [(r#""web_search_billing_unit": "per_query","#, false), ("", true)] {
+        let table = Table::parse(&row(unit)).expect("LiteLLM's form");
+        assert_eq!(table.named("gemini/g").map(|facts| facts.searches_once), Some(once));
+    }
+}
+
+#[test]
 fn what_is_written_is_what_is_found() {
     let table = Table::parse(OURS).expect("our form");
     let facts = table.named("claude-sonnet-4-5-20250929").expect("a model");

@@ -10,6 +10,7 @@ use crate::table::{About, Draft, TableError, Why};
 
 const FORMAT: &str = "# dunlin-prices 1";
 const VERSION: &str = "# version: ";
+const SEARCHES_ONCE: &str = "searches-once";
 /// How far down the format may be named.
 const HEAD_LINES: usize = 10;
 
@@ -42,14 +43,16 @@ fn model(text: &str, line: usize, draft: &mut Draft) -> Result<(), Why> {
     } else {
         provider
     };
-    let about = About {
+    let mut about = About {
         mode: known(field()?, "a mode of LiteLLM's", Mode::named)?,
         max_input: known(field()?, "a number of tokens", |text| text.parse().ok())?,
         max_output: known(field()?, "a number of tokens", |text| text.parse().ok())?,
         abilities: known(field()?, "letters of abilities", abilities)?.unwrap_or_default(),
         ends: known(field()?, "a day, as in 2026-11-25", |text| text.parse().ok())?,
+        searches_once: false,
     };
     let sheet = sheet(fields)?;
+    about.searches_once = sheet.searches_once();
     draft.row((name, line), provider, about, &sheet)
 }
 
@@ -72,6 +75,10 @@ fn abilities(letters: &str) -> Option<Abilities> {
 fn sheet(fields: SplitAsciiWhitespace<'_>) -> Result<Sheet, Why> {
     let mut sheet = Sheet::default();
     for field in fields {
+        if field == SEARCHES_ONCE {
+            sheet.charge_searches_once();
+            continue;
+        }
         let parts = field.split_once('=');
         let found = parts.and_then(|(rate, price)| Some((self::rate(rate)?, million(price)?)));
         let (rate, price) =
@@ -101,6 +108,8 @@ fn kind(word: &str) -> Option<Kind> {
     Some(match word {
         "in" => Kind::Input,
         "read" => Kind::CacheRead,
+        "read-audio" => Kind::CacheReadAudio,
+        "read-image" => Kind::CacheReadImage,
         "write" => Kind::CacheWrite,
         "write1h" => Kind::CacheWrite1h,
         "in-audio" => Kind::InputAudio,

@@ -11,6 +11,10 @@ pub struct Usage {
     pub prompt: Tokens,
     /// Of `prompt`: read from the provider's cache.
     pub cached: Tokens,
+    /// Of `cached`: audio.
+    pub cached_audio: Tokens,
+    /// Of `cached`: images.
+    pub cached_image: Tokens,
     /// Of `prompt`: written to the provider's cache, for however long.
     pub cache_write: Tokens,
     /// Of `cache_write`: kept for an hour, which costs more.
@@ -65,6 +69,8 @@ impl Usage {
         let tokens = [
             self.prompt,
             self.cached,
+            self.cached_audio,
+            self.cached_image,
             self.cache_write,
             self.cache_write_1h,
             self.prompt_audio,

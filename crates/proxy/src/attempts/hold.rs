@@ -21,6 +21,8 @@ const KINDS_OF_AN_HOUR: &[Kind] = &[Kind::CacheWrite, Kind::CacheWrite1h];
 const KINDS_OF_MEDIA: &[Kind] = &[
     Kind::CacheWrite,
     Kind::CacheWrite1h,
+    Kind::CacheReadAudio,
+    Kind::CacheReadImage,
     Kind::InputAudio,
     Kind::InputImage,
     Kind::OutputAudio,
