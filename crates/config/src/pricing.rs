@@ -17,8 +17,8 @@ use crate::report::Report;
 use crate::tree::{Map, Node};
 
 const TIERS: &str = "tiered_pricing";
-/// It tells what each answer cost.
-const OPENROUTER: &str = "openrouter";
+/// They tell what each answer cost.
+const REPORTERS: &[&str] = &["openrouter", "perplexity"];
 /// The margin of providers that have none of their own.
 const GLOBAL: &str = "global";
 
@@ -188,7 +188,7 @@ pub(crate) fn of(
             price = usual.clone();
         }
     }
-    if provider == OPENROUTER && own.is_empty() {
+    if REPORTERS.contains(&provider) && own.is_empty() {
         price = price.or_as_reported();
         let all = each.into_iter();
         each = all.map(|(name, price): (_, Pricing)| (name, price.or_as_reported())).collect();
@@ -254,7 +254,27 @@ pub(crate) fn refuse_fetching(variable: Option<&str>, report: &mut Report) {
 
 #[cfg(test)]
 mod tests {
+    use dunlin_ledger::{Context, Kind};
+    use dunlin_types::Usage;
+
     use super::*;
+
+    #[test]
+    fn what_a_provider_says_an_answer_cost_goes_before_the_list_but_not_before_an_operator() {
+        let cost = |provider, model, own: &Sheet| {
+            let terms =
+                of(&Table::embedded(), (provider, model, ""), None, own, &Adjustments::default());
+            let reported = Some(PicoUsd(16_500_000_000));
+            let usage = Usage { prompt: Tokens(1000), reported, ..Usage::default() };
+            terms.price.cost(&usage, &Context::default()).total.0
+        };
+        let mut own = Sheet::default();
+        assert_eq!(cost("perplexity", "sonar-pro", &own), 16_500_000);
+        assert_eq!(cost("openrouter", "openai/gpt-4o", &own), 16_500_000);
+        assert_eq!(cost("openai", "gpt-4o", &own), 2_500_000);
+        own.set(Rate::of(Kind::Input), PicoUsd(1_000_000));
+        assert_eq!(cost("perplexity", "sonar-pro", &own), 1_000_000);
+    }
 
     #[test]
     fn addresses_of_ones_own_are_told_from_clouds() {

@@ -6,8 +6,8 @@ use dunlin_types::PicoUsd;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde_json::Value;
 
-/// For `#[serde(default, deserialize_with = "count")]`. What is below nothing is nothing; what is no
-/// count says nothing, and does not spoil what stands beside it.
+/// For `#[serde(default, deserialize_with = "count")]`. What is no count, or below nothing, says
+/// nothing, and does not spoil what stands beside it.
 ///
 /// # Errors
 /// The text is no JSON.
@@ -15,11 +15,11 @@ pub fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error
     from.deserialize_any(CountVisitor)
 }
 
-/// The whole number that this is, if it is one; nothing if it is less.
+/// The whole number that this is, if it is one.
 pub(crate) fn whole(number: f64) -> Option<u64> {
     // Read as text, as no cast says what it does with what does not fit.
     let whole = number.fract() == 0.0;
-    whole.then(|| format!("{:.0}", number.max(0.0)).parse().ok())?
+    whole.then(|| format!("{number:.0}").parse().ok())?
 }
 
 /// A text that says something, for the same. An empty one says nothing, nor does what is no text.
@@ -32,12 +32,13 @@ pub fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Err
     Ok(text.filter(|text| !text.is_empty()))
 }
 
-/// A price in dollars, for the same. What is no price says nothing.
+/// A price in dollars, for the same: a number, or the total of its parts. What is no price says nothing.
 ///
 /// # Errors
 /// The text is no JSON.
 pub(crate) fn dollars<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PicoUsd>, D::Error> {
-    let usd = Option::<Value>::deserialize(from)?.as_ref().and_then(Value::as_f64);
+    let said = Option::<Value>::deserialize(from)?.unwrap_or_default();
+    let usd = said.as_f64().or_else(|| said["total_cost"].as_f64());
     Ok(usd.and_then(|usd| PicoUsd::from_usd(usd).ok()))
 }
 
@@ -55,7 +56,7 @@ impl<'de> Visitor<'de> for CountVisitor {
     }
 
     fn visit_i64<E: Error>(self, count: i64) -> Result<Self::Value, E> {
-        Ok(Some(u64::try_from(count).unwrap_or(0)))
+        Ok(u64::try_from(count).ok())
     }
 
     fn visit_f64<E: Error>(self, count: f64) -> Result<Self::Value, E> {
@@ -101,8 +102,8 @@ mod tests {
             (r#"{"n":3}"#, Some(3)),
             (r#"{"n":3.0}"#, Some(3)),
             (r#"{"n":"3"}"#, Some(3)),
-            (r#"{"n":-3}"#, Some(0)),
-            (r#"{"n":-3.0}"#, Some(0)),
+            (r#"{"n":-3}"#, None),
+            (r#"{"n":-3.0}"#, None),
             (r#"{"n":18446744073709551615}"#, Some(u64::MAX)),
             (r#"{"n":1e19}"#, Some(10_000_000_000_000_000_000)),
             (r#"{"n":1e300}"#, None),

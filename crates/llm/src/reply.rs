@@ -274,7 +274,7 @@ fn written(output: &str) -> String {
 impl From<Reply> for ChatReply {
     fn from(reply: Reply) -> Self {
         let (id, usage) = (reply.id.as_deref().map(Into::into), reply.usage);
-        let tier = reply.service_tier.as_deref().and_then(Tier::named);
+        let tier = reply.service_tier.as_deref().and_then(Tier::named).or(reply.served_in);
         Self { body: Body::Form(Box::new(reply)), id, usage, told: None, tier }
     }
 }

@@ -40,7 +40,7 @@ pub(crate) struct Wire {
     reasoning_tokens: Option<u64>,
     #[serde(default, deserialize_with = "crate::lenient::count")]
     num_search_queries: Option<u64>,
-    /// OpenRouter's charge, in dollars. Others put objects here.
+    /// OpenRouter's charge, in dollars, and Perplexity's, in parts.
     #[serde(default, deserialize_with = "crate::lenient::dollars")]
     cost: Option<PicoUsd>,
 }
@@ -51,10 +51,20 @@ struct ServerTools {
     web_search_requests: Option<u64>,
 }
 
+/// How much of what was cached is not text.
+#[derive(Deserialize, Default)]
+struct Cached {
+    #[serde(default, deserialize_with = "crate::lenient::count")]
+    audio_tokens: Option<u64>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
+    image_tokens: Option<u64>,
+}
+
 #[derive(Deserialize, Default)]
 struct Details {
     #[serde(default, deserialize_with = "crate::lenient::count")]
     cached_tokens: Option<u64>,
+    cached_tokens_details: Option<Cached>,
     #[serde(default, deserialize_with = "crate::lenient::count")]
     cache_write_tokens: Option<u64>,
     /// LiteLLM's name, in answers of gateways behind this one.
@@ -81,6 +91,7 @@ impl Wire {
         let asked = self.prompt_tokens.or(self.input_tokens)?;
         let hit = self.prompt_cache_hit_tokens.or(self.cached_tokens);
         let cached = prompt.cached_tokens.or(hit);
+        let of_cached = prompt.cached_tokens_details.unwrap_or_default();
         let said = self.completion_tokens.or(self.output_tokens).unwrap_or(0);
         let thought = completion.reasoning_tokens.or(self.reasoning_tokens).unwrap_or(0);
         // xAI counts thought beside what was said; all others as a part of it.
@@ -89,6 +100,8 @@ impl Wire {
         let usage = Usage {
             prompt: Tokens(asked),
             cached: count(cached),
+            cached_audio: count(of_cached.audio_tokens),
+            cached_image: count(of_cached.image_tokens),
             cache_write: count(prompt.cache_write_tokens.or(prompt.cache_creation_tokens)),
             cache_write_1h: Tokens(0),
             prompt_audio: count(prompt.audio_tokens),
@@ -172,20 +185,21 @@ mod tests {
                 Usage { prompt_audio: Tokens(5), ..usage(5, 3) },
             ),
             (
+                r#"{"input_tokens":9,"output_tokens":3,"input_token_details":{"audio_tokens":6,"cached_tokens":4,"cached_tokens_details":{"text_tokens":1,"audio_tokens":3}}}"#,
+                Usage {
+                    cached: Tokens(4),
+                    cached_audio: Tokens(3),
+                    prompt_audio: Tokens(6),
+                    ..usage(9, 3)
+                },
+            ),
+            (
                 r#"{"input_tokens":5,"output_tokens":3,"input_tokens_details":{"cached_tokens":1},"output_tokens_details":{"reasoning_tokens":2}}"#,
                 Usage { cached: Tokens(1), reasoning: Tokens(2), ..usage(5, 3) },
             ),
         ];
         for (text, expected) in cases {
             assert_eq!(read(text), Some(expected), "{text}");
-        }
-        // OpenRouter's charge in dollars, and Perplexity's, in parts.
-        for (cost, expected) in
-            [("0.0123", Some(PicoUsd(12_300_000_000))), (r#"{"total_cost":1}"#, None), ("-1", None)]
-        {
-            let text = format!(r#"{{"prompt_tokens":9,"completion_tokens":4,"cost":{cost}}}"#);
-            let expected = Usage { reported: expected, ..usage(9, 4) };
-            assert_eq!(read(&text), Some(expected), "{text}");
         }
         let providers = [
             // xAI: thought is not a part of what was said.
@@ -217,6 +231,27 @@ mod tests {
         let written = usage_json(&searched);
         assert_eq!(written["server_tool_use"]["web_search_requests"], 2);
         assert_eq!(read(&written.to_string()), Some(searched));
-        assert_eq!(read(r#"{"type":"duration","seconds":3}"#), None);
+        for none in [r#"{"type":"duration","seconds":3}"#, r#"{"prompt_tokens":-9}"#] {
+            assert_eq!(read(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_charge_in_dollars_is_read_whole_or_by_its_total() {
+        for (cost, expected) in [
+            ("0.0123", Some(PicoUsd(12_300_000_000))),
+            (r#"{"request_cost":0.006,"total_cost":0.0165}"#, Some(PicoUsd(16_500_000_000))),
+            (r#"{"total_cost":"much"}"#, None),
+            ("-1", None),
+        ] {
+            let text = format!(r#"{{"prompt_tokens":9,"completion_tokens":4,"cost":{cost}}}"#);
+            let expected = Usage {
+                reported: expected,
+                prompt: Tokens(9),
+                completion: Tokens(4),
+                ..Usage::default()
+            };
+            assert_eq!(read(&text), Some(expected), "{text}");
+        }
     }
 }

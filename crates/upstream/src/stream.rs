@@ -240,7 +240,9 @@ impl Stream {
 /// still have its own status, and be tried elsewhere.
 fn only_begins(event: &StreamEvent) -> bool {
     match event {
-        StreamEvent::Comment(_) | StreamEvent::Delta(Delta::Start { .. }) => true,
+        StreamEvent::Comment(_) | StreamEvent::Delta(Delta::Start { .. } | Delta::Served(_)) => {
+            true
+        }
         StreamEvent::Chunk(chunk) => chunk.text_bytes() == 0 && chunk.ended() == 0,
         StreamEvent::Delta(_)
         | StreamEvent::Done(_)

@@ -144,6 +144,7 @@ impl DeltaReader {
             }
             Event::Other => {}
         }
+        out.extend(chunk.service_tier().map(Delta::Served));
         Ok(())
     }
 

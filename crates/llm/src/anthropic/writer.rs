@@ -187,7 +187,7 @@ impl MessagesWriter {
             Delta::Usage(usage) => self.usage = usage,
             Delta::Citation { choice: 0, citation } => self.cite(&citation, out),
             // It has no words for them.
-            Delta::Logprobs { .. } | Delta::Media { .. } => {}
+            Delta::Logprobs { .. } | Delta::Media { .. } | Delta::Served(_) => {}
             // There is room for one choice only.
             Delta::Text { .. }
             | Delta::Refusal { .. }

@@ -5,6 +5,7 @@ use dunlin_types::Usage;
 use crate::Endpoint;
 use crate::form::{Citation, Finish, Json, PartKind};
 use crate::stream::BadFrame;
+use crate::tier::Tier;
 
 /// What one event of a stream adds. `choice` and `call` count from 0; a call's number is unique
 /// within its choice.
@@ -108,6 +109,8 @@ pub enum Delta {
     },
     /// What has been used; a later one replaces an earlier one.
     Usage(Usage),
+    /// In which tier it is served.
+    Served(Tier),
 }
 
 impl Delta {
@@ -128,7 +131,8 @@ impl Delta {
             | Self::Logprobs { .. }
             | Self::Citation { .. }
             | Self::Finish { .. }
-            | Self::Usage(_) => 0,
+            | Self::Usage(_)
+            | Self::Served(_) => 0,
         };
         bytes as u64
     }
@@ -157,7 +161,14 @@ impl Delta {
             | Self::Media { .. }
             | Self::Logprobs { .. }
             | Self::Citation { .. }
-            | Self::Finish { .. } => None,
+            | Self::Finish { .. }
+            | Self::Served(_) => None,
         }
+    }
+
+    /// The service tier that the answer is served in, where this says it.
+    #[must_use]
+    pub fn service_tier(&self) -> Option<Tier> {
+        if let Self::Served(tier) = self { Some(*tier) } else { None }
     }
 }

@@ -65,7 +65,8 @@ impl OneByOne {
             | Delta::Logprobs { .. }
             | Delta::Citation { .. }
             | Delta::Finish { .. }
-            | Delta::Usage(_) => {}
+            | Delta::Usage(_)
+            | Delta::Served(_) => {}
         }
         on(delta);
     }

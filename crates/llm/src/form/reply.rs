@@ -3,6 +3,7 @@
 use dunlin_types::Usage;
 
 use crate::form::{Citation, Json, Part, PartKind};
+use crate::tier::Tier;
 
 /// What a model answered.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -17,8 +18,10 @@ pub struct Reply {
     pub choices: Vec<Choice>,
     /// What it used, if the provider counts.
     pub usage: Option<Usage>,
-    /// The tier that served it, if the provider says.
+    /// The tier that served it, if the provider says, in OpenAI's words.
     pub service_tier: Option<String>,
+    /// The same, in words that no client is told.
+    pub served_in: Option<Tier>,
     /// Of an OpenAI-compatible provider.
     pub system_fingerprint: Option<String>,
 }

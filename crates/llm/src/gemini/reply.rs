@@ -43,14 +43,13 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
     if choices.is_empty() {
         return Err(BadReply::Empty);
     }
+    let usage = response.usage_metadata;
     Ok(Reply {
         id: response.response_id,
         model: response.model_version,
         choices,
-        usage: response
-            .usage_metadata
-            .and_then(usage::Wire::usage)
-            .map(|usage| Usage { web_searches, ..usage }),
+        served_in: usage.as_ref().and_then(usage::Wire::tier),
+        usage: usage.and_then(usage::Wire::usage).map(|usage| Usage { web_searches, ..usage }),
         ..Reply::default()
     })
 }
@@ -89,11 +88,12 @@ pub fn pass_reply(bytes: Bytes) -> Result<ChatReply, BadReply> {
     }
     let looked = looked.iter().map(|one| grounding::searches(one.grounding_metadata));
     let web_searches = looked.sum();
+    let tier = peek.usage_metadata.as_ref().and_then(usage::Wire::tier);
     let usage = peek.usage_metadata.and_then(usage::Wire::usage);
     let usage = usage.map(|usage| Usage { web_searches, ..usage });
     let id = peek.response_id.map(String::into_boxed_str);
     let output = peek.candidates.map(|said| Span::of(said.get(), text));
-    Ok(ChatReply::of_bytes(Dialect::Gemini, bytes, (None, output), id, usage))
+    Ok(ChatReply::of_bytes(Dialect::Gemini, bytes, (None, output), id, usage).served_in(tier))
 }
 
 /// Bytes of text in the JSON text of a `candidates` member.

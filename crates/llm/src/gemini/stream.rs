@@ -88,7 +88,7 @@ impl StreamReader {
             ended: deltas.iter().filter(|delta| matches!(delta, Delta::Finish { .. })).count()
                 as u64,
             text_bytes: deltas.iter().map(Delta::text_bytes).sum(),
-            tier: None,
+            tier: deltas.iter().filter_map(Delta::service_tier).next_back(),
             frame,
         }))
     }
@@ -136,6 +136,8 @@ impl StreamReader {
             let finish = crate::form::Finish::ContentFilter;
             out.push(Delta::Finish { choice: 0, finish });
         }
+        let tier = response.usage_metadata.as_ref().and_then(usage::Wire::tier);
+        out.extend(tier.map(Delta::Served));
         let usage = response.usage_metadata.and_then(usage::Wire::usage);
         let web_searches = self.searches;
         out.extend(usage.map(|usage| Delta::Usage(Usage { web_searches, ..usage })));

@@ -4,6 +4,8 @@ use dunlin_types::{Tokens, Usage};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::tier::Tier;
+
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Wire {
@@ -19,8 +21,11 @@ pub(super) struct Wire {
     thoughts_token_count: Option<u64>,
     #[serde(default, deserialize_with = "crate::lenient::count")]
     total_token_count: Option<u64>,
+    cache_tokens_details: Option<Vec<Modality>>,
     prompt_tokens_details: Option<Vec<Modality>>,
     candidates_tokens_details: Option<Vec<Modality>>,
+    #[serde(default, deserialize_with = "crate::lenient::text")]
+    traffic_type: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -32,6 +37,17 @@ struct Modality {
 }
 
 impl Wire {
+    /// The tier that it was served in.
+    pub(super) fn tier(&self) -> Option<Tier> {
+        Some(match self.traffic_type.as_deref()? {
+            "ON_DEMAND" | "PROVISIONED_THROUGHPUT" => Tier::Standard,
+            "ON_DEMAND_FLEX" | "FLEX" => Tier::Flex,
+            "ON_DEMAND_PRIORITY" => Tier::Priority,
+            "BATCH" => Tier::Batch,
+            _ => return None,
+        })
+    }
+
     /// `None` where the prompt is not counted, as in the first pieces of a stream.
     pub(super) fn usage(self) -> Option<Usage> {
         let prompt = self.prompt_token_count?;
@@ -45,6 +61,8 @@ impl Wire {
         let usage = Usage {
             prompt: Tokens(prompt.saturating_add(tools)),
             cached: Tokens(self.cached_content_token_count.unwrap_or(0)),
+            cached_audio: of(self.cache_tokens_details.as_deref(), "AUDIO"),
+            cached_image: of(self.cache_tokens_details.as_deref(), "IMAGE"),
             prompt_audio: of(self.prompt_tokens_details.as_deref(), "AUDIO"),
             prompt_image: of(self.prompt_tokens_details.as_deref(), "IMAGE"),
             completion: Tokens(completion),
@@ -95,4 +113,59 @@ pub(crate) fn usage_json(usage: &Usage) -> Value {
         }
     }
     wire
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::form::Delta;
+    use crate::gemini::{StreamReader, pass_reply, read_reply};
+    use crate::reply::ChatReply;
+    use crate::stream::StreamEvent;
+
+    fn answer(counts: &Value) -> String {
+        json!({"candidates": [{"finishReason": "STOP"}], "usageMetadata": counts}).to_string()
+    }
+
+    #[test]
+    fn what_was_cached_is_told_apart_by_its_kind() {
+        let body = answer(&json!({
+            "promptTokenCount": 1000, "cachedContentTokenCount": 400, "candidatesTokenCount": 5,
+            "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 700}],
+            "cacheTokensDetails": [
+                {"modality": "AUDIO", "tokenCount": 300}, {"modality": "IMAGE", "tokenCount": 60},
+            ],
+        }));
+        let usage = pass_reply(Bytes::from(body)).expect("a reply").usage().expect("it counts");
+        assert_eq!((usage.cached, usage.prompt_audio), (Tokens(400), Tokens(700)));
+        assert_eq!((usage.cached_audio, usage.cached_image), (Tokens(300), Tokens(60)));
+    }
+
+    #[test]
+    fn an_answer_says_in_which_tier_it_was_served() {
+        for (traffic, tier) in [
+            ("ON_DEMAND", Some(Tier::Standard)),
+            ("PROVISIONED_THROUGHPUT", Some(Tier::Standard)),
+            ("ON_DEMAND_FLEX", Some(Tier::Flex)),
+            ("ON_DEMAND_PRIORITY", Some(Tier::Priority)),
+            ("TRAFFIC_TYPE_UNSPECIFIED", None),
+        ] {
+            let body = answer(&json!({"promptTokenCount": 1, "trafficType": traffic}));
+            let read = ChatReply::from(read_reply(body.as_bytes()).expect("a reply"));
+            assert_eq!(read.service_tier(), tier, "{traffic}");
+            let frame = Bytes::from(format!("data: {body}\n\n"));
+            let passed = pass_reply(Bytes::from(body)).expect("a reply");
+            assert_eq!(passed.service_tier(), tier, "{traffic}");
+            let chunk = StreamReader::default().pass(frame.clone()).expect("a frame");
+            let StreamEvent::Chunk(chunk) = chunk else { panic!("{chunk:?}") };
+            assert_eq!(chunk.service_tier(), tier, "{traffic}");
+            let mut events = Vec::new();
+            StreamReader::default().read(frame, &mut events).expect("a frame");
+            let served = tier.map(|tier| StreamEvent::Delta(Delta::Served(tier)));
+            let told = |event: &&StreamEvent| matches!(event, StreamEvent::Delta(Delta::Served(_)));
+            assert_eq!(events.iter().find(told), served.as_ref(), "{traffic}");
+        }
+    }
 }

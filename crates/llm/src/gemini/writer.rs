@@ -136,6 +136,7 @@ impl StreamWriter for Writer {
             }
             Delta::Finish { choice, finish } => self.finished.push((choice, finish)),
             Delta::Usage(usage) => self.usage = Some(usage),
+            Delta::Served(_) => {}
             Delta::Citation { choice, citation } => {
                 self.told.entry(choice).or_default().1.push(citation);
             }

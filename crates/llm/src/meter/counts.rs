@@ -1,10 +1,10 @@
 //! Counts of tokens under the names that providers have for them.
 
-use dunlin_types::{Tokens, Usage};
+use dunlin_types::{PicoUsd, Tokens, Usage};
 use http::HeaderMap;
 use serde_json::Value;
 
-use crate::lenient::count;
+use crate::lenient::{count, dollars};
 use crate::tools::Tools;
 
 /// What was said so far. Some count the cache apart from the prompt, some within it.
@@ -14,6 +14,8 @@ pub(super) struct Counts {
     cached_apart: Option<u64>,
     written_apart: Option<u64>,
     cached: Option<u64>,
+    cached_audio: Option<u64>,
+    cached_image: Option<u64>,
     written: Option<u64>,
     written_1h: Option<u64>,
     prompt_audio: Option<u64>,
@@ -27,6 +29,7 @@ pub(super) struct Counts {
     tools: Tools,
     pages: Option<u64>,
     queries: Option<u64>,
+    reported: Option<PicoUsd>,
 }
 
 /// One name of one count, and where it is set.
@@ -54,6 +57,8 @@ const USAGE: &[Name] = &[
     ("input_tokens_details.cached_tokens", |c| &mut c.cached),
     ("input_tokens_details.image_tokens", |c| &mut c.prompt_image),
     ("input_token_details.cached_tokens", |c| &mut c.cached),
+    ("input_token_details.cached_tokens_details.audio_tokens", |c| &mut c.cached_audio),
+    ("input_token_details.cached_tokens_details.image_tokens", |c| &mut c.cached_image),
     ("input_token_details.audio_tokens", |c| &mut c.prompt_audio),
     ("input_token_details.image_tokens", |c| &mut c.prompt_image),
     ("output_tokens_details.reasoning_tokens", |c| &mut c.reasoning),
@@ -144,6 +149,7 @@ impl Counts {
         for (path, of) in names {
             counts |= set(of(self), at(&value, path));
         }
+        self.reported = value.get("cost").and_then(|cost| dollars(cost).ok()?).or(self.reported);
         // xAI counts thought beside what was said; all others as a part of it.
         let total = at(&value, "total_tokens");
         let parts = [self.prompt, self.completion, self.reasoning].map(Option::unwrap_or_default);
@@ -162,6 +168,8 @@ impl Counts {
         let prompt = sum(&value, "promptTokenCount", "toolUsePromptTokenCount");
         set(&mut self.prompt, prompt);
         set(&mut self.cached, at(&value, "cachedContentTokenCount"));
+        set(&mut self.cached_audio, of_modality(&value, "cacheTokensDetails", "AUDIO"));
+        set(&mut self.cached_image, of_modality(&value, "cacheTokensDetails", "IMAGE"));
         set(&mut self.reasoning, at(&value, "thoughtsTokenCount"));
         set(&mut self.prompt_audio, of_modality(&value, "promptTokensDetails", "AUDIO"));
         set(&mut self.prompt_image, of_modality(&value, "promptTokensDetails", "IMAGE"));
@@ -188,6 +196,8 @@ impl Counts {
         let usage = tools.counted_in(Usage {
             prompt: count(self.prompt) + cached_apart + written_apart,
             cached: count(self.cached) + cached_apart,
+            cached_audio: count(self.cached_audio),
+            cached_image: count(self.cached_image),
             cache_write: count(self.written) + written_apart,
             cache_write_1h: count(self.written_1h),
             prompt_audio: count(self.prompt_audio),
@@ -198,6 +208,7 @@ impl Counts {
             completion_image: count(self.completion_image),
             pages: self.pages.unwrap_or(0),
             queries: self.queries.unwrap_or(0),
+            reported: self.reported,
             ..Usage::default()
         });
         usage.if_any()

@@ -1,5 +1,6 @@
 //! What is read of each provider's answers, and that it does not matter how they are cut.
 
+use dunlin_types::PicoUsd;
 use http::HeaderValue;
 use proptest::prelude::*;
 
@@ -268,6 +269,7 @@ fn google_tells_modalities_apart_and_counts_thoughts_within_or_beside() {
             r#"{{"usageMetadata":{{"promptTokenCount":9,"candidatesTokenCount":5,
                 "thoughtsTokenCount":2,"totalTokenCount":{total},"promptTokensDetails":[
                 {{"modality":"TEXT","tokenCount":2}},{{"modality":"AUDIO","tokenCount":7}}],
+                "cachedContentTokenCount":5,"cacheTokensDetails":[{{"modality":"AUDIO","tokenCount":4}}],
                 "candidatesTokensDetails":[{{"modality":"IMAGE","tokenCount":3}}]}}}}"#
         )
     };
@@ -275,6 +277,17 @@ fn google_tells_modalities_apart_and_counts_thoughts_within_or_beside() {
         let usage = metered(JSON, answer(total).as_bytes(), &[7]).usage().expect("it counts");
         let counts = (usage.prompt_audio.0, usage.completion_image.0, usage.completion.0);
         assert_eq!(counts, (7, 3, completion), "of {total}");
+        assert_eq!((usage.cached.0, usage.cached_audio.0), (5, 4));
+    }
+}
+
+#[test]
+fn what_a_provider_says_that_an_answer_cost_is_read() {
+    for (cost, pico) in [("0.0165", 16_500_000_000), (r#"{"total_cost":0.0165}"#, 16_500_000_000)] {
+        let answer =
+            format!(r#"{{"usage":{{"prompt_tokens":9,"completion_tokens":4,"cost":{cost}}}}}"#);
+        let usage = metered(JSON, answer.as_bytes(), &[7]).usage().expect("it counts");
+        assert_eq!(usage.reported, Some(PicoUsd(pico)), "{cost}");
     }
 }
 

@@ -17,6 +17,7 @@ use super::{annotations, read_frame};
 use crate::form::{Delta, Finish, Json, SoundForm, unsealed};
 use crate::sse;
 use crate::stream::{BadFrame, StreamEvent};
+use crate::tier::Tier;
 use crate::usage;
 
 #[derive(Deserialize)]
@@ -27,6 +28,8 @@ struct WireChunk<'a> {
     model: Option<String>,
     choices: Option<Vec<WireChoice>>,
     usage: Option<usage::Wire>,
+    #[serde(default, deserialize_with = "crate::lenient::text")]
+    service_tier: Option<String>,
     citations: Option<Listed<String>>,
     search_results: Option<Listed<Source>>,
     /// Of a failure.
@@ -147,6 +150,7 @@ impl DeltaReader {
         for choice in chunk.choices.into_iter().flatten() {
             self.choice(choice, &mut out)?;
         }
+        out.extend(chunk.service_tier.as_deref().and_then(Tier::named).map(Delta::Served));
         out.extend(chunk.usage.and_then(usage::Wire::usage).map(Delta::Usage));
         events.extend(out.drain(..).map(StreamEvent::Delta));
         self.deltas = out;

@@ -72,6 +72,7 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
         choices: choices.collect::<Result<_, _>>()?,
         usage: wire.usage.and_then(usage::Wire::usage),
         service_tier: wire.service_tier,
+        served_in: None,
         system_fingerprint: wire.system_fingerprint,
     })
 }

@@ -281,6 +281,7 @@ fn reply() -> Reply {
             ..Usage::default()
         }),
         service_tier: None,
+        served_in: None,
         system_fingerprint: Some("fp".into()),
     }
 }

@@ -287,6 +287,7 @@ impl StreamWriter for ChatWriter {
                 self.frames.write(out, wire, None);
             }
             Delta::Usage(usage) => self.frames.usage = Some(usage),
+            Delta::Served(_) => {}
         }
     }
 
@@ -343,6 +344,7 @@ impl StreamWriter for TextWriter {
                 self.0.write(out, frame(choice, "", Some(finish_word(&finish))), None);
             }
             Delta::Usage(usage) => self.0.usage = Some(usage),
+            Delta::Served(_) => {}
             // A plain completion has only text.
             Delta::Refusal { .. }
             | Delta::Thinking { .. }

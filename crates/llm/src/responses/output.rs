@@ -231,6 +231,7 @@ pub fn read_reply(body: &[u8]) -> Result<Result<Reply, UpstreamError>, BadReply>
         choices: vec![choice],
         usage: used(wire.usage, body),
         service_tier: wire.service_tier,
+        served_in: None,
         system_fingerprint: None,
     }))
 }

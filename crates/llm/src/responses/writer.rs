@@ -415,6 +415,7 @@ impl EventWriter {
             Delta::Citation { choice: 0, citation } => self.cite(&citation, out),
             Delta::Finish { choice: 0, finish } => self.finished(&finish),
             Delta::Usage(usage) => self.usage = Some(usage),
+            Delta::Served(_) => {}
             Delta::Logprobs { choice: 0, logprobs: more } => {
                 if let Open::Words { logprobs, .. } = &mut self.open {
                     logprobs.extend(likely(&more));

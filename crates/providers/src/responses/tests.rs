@@ -362,7 +362,8 @@ fn a_stream_says_what_the_whole_answer_says() {
             | Delta::Refusal { .. }
             | Delta::Media { .. }
             | Delta::Logprobs { .. }
-            | Delta::Usage(_) => {}
+            | Delta::Usage(_)
+            | Delta::Served(_) => {}
         }
     }
     let request = r#"{"tools":[{"type":"custom","custom":{"name":"patch"}}]}"#;

@@ -45,7 +45,8 @@ pub(crate) fn of_delta(delta: &Delta) -> &str {
         | Delta::Logprobs { .. }
         | Delta::Citation { .. }
         | Delta::Finish { .. }
-        | Delta::Usage(_) => "",
+        | Delta::Usage(_)
+        | Delta::Served(_) => "",
     }
 }
 

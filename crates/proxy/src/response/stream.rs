@@ -231,6 +231,7 @@ impl Events {
             Ok(StreamEvent::Delta(delta)) => {
                 let bill = bill.expect("nothing follows the end of a stream");
                 bill.streamed(delta.usage(), delta.text_bytes());
+                bill.served_in(delta.service_tier());
                 if let Delta::Start { id, .. } = &delta {
                     let endpoint = self.outgoing.chat.endpoint();
                     let id = self.outgoing.stamp().answer_id(endpoint, id.as_deref());
