@@ -9,6 +9,19 @@ use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+/// Why a text could not be read, in words for people: they know no names of ours.
+pub(crate) fn why(error: &serde_json::Error) -> String {
+    const OURS: &str = "expected struct ";
+    let why = error.to_string();
+    match why.split_once(OURS) {
+        Some((before, named)) => {
+            let after = named.find(' ').map_or("", |end| &named[end..]);
+            format!("{before}expected an object{after}")
+        }
+        None => why,
+    }
+}
+
 /// A range of bytes of some text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span {

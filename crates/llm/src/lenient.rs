@@ -32,7 +32,8 @@ pub fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Err
     Ok(text.filter(|text| !text.is_empty()))
 }
 
-/// A price in dollars, for the same: a number, or the total of its parts. What is no price says nothing.
+/// A price in dollars, for the same: a number, or the total of its parts. What is no price says
+/// nothing.
 ///
 /// # Errors
 /// The text is no JSON.

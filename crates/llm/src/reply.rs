@@ -10,7 +10,7 @@ use crate::endpoint::{Dialect, Endpoint, Stamp};
 use crate::estimate::{output_text, tokens_in, words_of};
 use crate::form::{Reply, Vectors};
 use crate::gemini;
-use crate::json::{Span, splice_string, string};
+use crate::json::{self, Span, splice_string, string};
 use crate::openai;
 use crate::tier::Tier;
 use crate::usage;
@@ -44,6 +44,12 @@ pub enum BadReply {
     /// An object without what was asked for.
     #[error("the reply has no answer in it")]
     Empty,
+}
+
+impl From<serde_json::Error> for BadReply {
+    fn from(error: serde_json::Error) -> Self {
+        Self::NotAnObject { reason: json::why(&error) }
+    }
 }
 
 /// A provider's answer to a request that did not stream: its bytes where the client speaks the
@@ -97,8 +103,7 @@ impl ChatReply {
     /// The body is not one whole JSON object.
     pub fn parse(bytes: Bytes) -> Result<Self, BadReply> {
         let text = std::str::from_utf8(&bytes).map_err(|_| BadReply::NotUtf8)?;
-        let peek: Peek<'_> = serde_json::from_str(text)
-            .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })?;
+        let peek: Peek<'_> = serde_json::from_str(text)?;
         let model = peek.model.map(|model| Span::of(model.get(), text));
         let output = peek.choices.or(peek.text).map(|choices| Span::of(choices.get(), text));
         let id = peek.id.and_then(|id| string(id.get())).map(|id| id.into());
@@ -297,6 +302,16 @@ mod tests {
             Endpoint::ChatCompletions,
             Stamp { model, id: "x", now: 1, request: "", turn: None },
         )
+    }
+
+    #[test]
+    fn what_is_no_object_is_said_without_names_of_ours() {
+        for body in ["null", "[]", "\"x\"", "5"] {
+            let bad = ChatReply::parse(Bytes::from(body)).expect_err(body).to_string();
+            let words = "the reply is not a JSON object: invalid";
+            assert!(bad.starts_with(words) && bad.contains("expected an object"), "{bad}");
+            assert!(!bad.contains("Peek"), "{bad}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use dunlin_types::Usage;
 
 use crate::edit;
 use crate::form::Delta;
-use crate::json::{Span, cut, splice_string};
+use crate::json::{self, Span, cut, splice_string};
 use crate::openai::UpstreamError;
 use crate::sse::{self, Data};
 use crate::tier::Tier;
@@ -51,6 +51,12 @@ pub enum BadFrame {
         /// The parser's words.
         reason: String,
     },
+}
+
+impl From<serde_json::Error> for BadFrame {
+    fn from(error: serde_json::Error) -> Self {
+        Self::NotAChunk { reason: json::why(&error) }
+    }
 }
 
 /// A piece of a streamed answer: one whole frame, line ends included.

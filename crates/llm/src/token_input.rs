@@ -1,6 +1,7 @@
 //! Texts for vectors that a client sends as the ids of their tokens, and the same request in words.
 
 use crate::endpoint::Endpoint;
+use crate::json::string;
 use crate::parse::BadRequest;
 use crate::request::ChatRequest;
 
@@ -28,6 +29,13 @@ impl ChatRequest {
             Wire::One(list) => vec![list],
             Wire::Many(lists) => lists,
         })
+    }
+
+    /// What is to come behind the completion that it asks for.
+    #[must_use]
+    pub fn suffix(&self) -> Option<String> {
+        let asks = self.endpoint() == Endpoint::Completions && self.has("suffix");
+        asks.then(|| string(self.member("suffix")?))?.map(Into::into)
     }
 
     /// The same request with `texts` for its input or prompt.

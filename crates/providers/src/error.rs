@@ -155,7 +155,8 @@ impl Cause {
             429 => Self::RateLimited,
             500 => Self::Internal,
             // A redirect is not followed: it could lead anywhere, with our key.
-            502 | ..400 => Self::BadGateway,
+            // Nor is what HTTP has no status for told to clients.
+            502 | ..400 | 600.. => Self::BadGateway,
             503 => Self::Unavailable,
             529 => Self::Overloaded,
             other => Self::Other(other),

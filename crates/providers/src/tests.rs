@@ -259,6 +259,7 @@ fn clients_get_litellms_status_type_and_words() {
             "litellm.ServiceUnavailableError: ServiceUnavailableError: OpenAIException - words",
         ),
         (302, 502, server, "litellm.BadGatewayError: BadGatewayError: OpenAIException - words"),
+        (700, 502, server, "litellm.BadGatewayError: BadGatewayError: OpenAIException - words"),
         (418, 418, own, "litellm.APIError: APIError: OpenAIException - words"),
     ] {
         let body = Bytes::from_static(br#"{"error":{"message":"words","type":"own_type"}}"#);

@@ -122,8 +122,7 @@ impl DeltaReader {
     /// # Errors
     /// It is no event of a known form.
     pub fn read(&mut self, chunk: &Chunk, out: &mut Vec<Delta>) -> Result<(), BadFrame> {
-        let event: Event = serde_json::from_slice(chunk.data())
-            .map_err(|error| BadFrame::NotAChunk { reason: error.to_string() })?;
+        let event: Event = serde_json::from_slice(chunk.data())?;
         match event {
             Event::MessageStart { message: WireMessage { id, model } } => {
                 out.push(Delta::Start { id, model, usage: chunk.usage() });

@@ -108,5 +108,5 @@ impl FrameReader {
 }
 
 fn parse<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, BadFrame> {
-    serde_json::from_str(text).map_err(|error| BadFrame::NotAChunk { reason: error.to_string() })
+    serde_json::from_str(text).map_err(BadFrame::from)
 }

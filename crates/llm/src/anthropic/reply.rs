@@ -48,17 +48,13 @@ struct Peek<'a> {
     usage: Option<&'a RawValue>,
 }
 
-fn bad(error: &impl ToString) -> BadReply {
-    BadReply::NotAnObject { reason: error.to_string() }
-}
-
 /// Reads the facts of an answer that is passed on as it is.
 ///
 /// # Errors
 /// The body is not one whole JSON object.
 pub fn parse_reply(bytes: Bytes) -> Result<ChatReply, BadReply> {
     let text = std::str::from_utf8(&bytes).map_err(|_| BadReply::NotUtf8)?;
-    let peek: Peek<'_> = serde_json::from_str(text).map_err(|error| bad(&error))?;
+    let peek: Peek<'_> = serde_json::from_str(text)?;
     let at = |value: &RawValue| Span::of(value.get(), text);
     let content = peek.content.filter(|content| content.get() != "null").ok_or(BadReply::Empty)?;
     let (model, output) = (peek.model.map(at), Some(at(content)));
@@ -78,7 +74,7 @@ pub fn parse_count(bytes: Bytes) -> Result<ChatReply, BadReply> {
     struct Wire {
         input_tokens: u64,
     }
-    let wire: Wire = serde_json::from_slice(&bytes).map_err(|error| bad(&error))?;
+    let wire: Wire = serde_json::from_slice(&bytes)?;
     let usage = Usage { prompt: Tokens(wire.input_tokens), ..Usage::default() };
     Ok(ChatReply::of_bytes(Dialect::Anthropic, bytes, (None, None), None, Some(usage)))
 }
@@ -102,8 +98,9 @@ pub(crate) fn output_text(content: &str) -> String {
 /// # Errors
 /// It is none.
 pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
-    let wire: Wire<'_> = serde_json::from_slice(body).map_err(|error| bad(&error))?;
-    let mut parts = read_content(wire.content).map_err(|expected| bad(&expected))?;
+    let wire: Wire<'_> = serde_json::from_slice(body)?;
+    let mut parts = read_content(wire.content)
+        .map_err(|expected| BadReply::NotAnObject { reason: expected.to_string() })?;
     parts.iter_mut().for_each(answer_in_json);
     let citations = citations::read_all(wire.content);
     let word = wire.stop_reason.ok_or(BadReply::Unended)?;

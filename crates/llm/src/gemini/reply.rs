@@ -27,7 +27,7 @@ use crate::reply::{BadReply, ChatReply};
 /// # Errors
 /// It is none.
 pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
-    let response: Response<'_> = serde_json::from_slice(body).map_err(not_a_reply)?;
+    let response: Response<'_> = serde_json::from_slice(body)?;
     let mut calls = Calls::new(response.response_id.as_deref());
     let mut choices = Vec::new();
     let mut web_searches = 0;
@@ -54,10 +54,6 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
     })
 }
 
-fn not_a_reply(error: serde_json::Error) -> BadReply {
-    BadReply::NotAnObject { reason: error.to_string() }
-}
-
 /// Reads the facts of an answer that passes to a client of Google's; keeps the bytes.
 ///
 /// # Errors
@@ -79,10 +75,10 @@ pub fn pass_reply(bytes: Bytes) -> Result<ChatReply, BadReply> {
         grounding_metadata: Option<&'a RawValue>,
     }
     let text = std::str::from_utf8(&bytes).map_err(|_| BadReply::NotUtf8)?;
-    let peek: Peek<'_> = serde_json::from_str(text).map_err(not_a_reply)?;
+    let peek: Peek<'_> = serde_json::from_str(text)?;
     let blocked = peek.prompt_feedback.is_some_and(|said| said.block_reason.is_some());
     let candidates = peek.candidates.map_or("[]", RawValue::get);
-    let looked: Vec<Looked<'_>> = serde_json::from_str(candidates).map_err(not_a_reply)?;
+    let looked: Vec<Looked<'_>> = serde_json::from_str(candidates)?;
     if looked.is_empty() && !blocked {
         return Err(BadReply::Empty);
     }
@@ -151,7 +147,7 @@ fn read_candidate(
     let mut parts: Vec<Part> = Vec::new();
     let (found, repeated) = (candidate.grounding_metadata, candidate.citation_metadata);
     let (cites, mut texts) = (found.is_some() || repeated.is_some(), Vec::new());
-    for (mut wire, raw) in wire_parts(candidate.content.as_ref()).map_err(not_a_reply)? {
+    for (mut wire, raw) in wire_parts(candidate.content.as_ref())? {
         if cites {
             texts.push(wire.text.clone().filter(|_| wire.thought != Some(true)));
         }

@@ -113,9 +113,7 @@ impl StreamReader {
         text: &str,
         out: &mut Vec<Delta>,
     ) -> Result<Option<UpstreamError>, BadFrame> {
-        let not_a_chunk =
-            |error: serde_json::Error| BadFrame::NotAChunk { reason: error.to_string() };
-        let response: Response<'_> = serde_json::from_str(text).map_err(not_a_chunk)?;
+        let response: Response<'_> = serde_json::from_str(text)?;
         if response.error.is_some() {
             return Ok(Some(UpstreamError::read(text)));
         }
@@ -129,7 +127,7 @@ impl StreamReader {
             out.push(Delta::Start { id, model, usage: None });
         }
         for (at, candidate) in (0..).zip(response.candidates.into_iter().flatten()) {
-            self.candidate(at, candidate, out).map_err(not_a_chunk)?;
+            self.candidate(at, candidate, out)?;
         }
         if response.prompt_feedback.is_some_and(|said| said.block_reason.is_some()) {
             self.ended_any = true;

@@ -129,6 +129,5 @@ pub fn read_predictions(body: &[u8]) -> Result<Embedded, BadReply> {
 }
 
 fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, BadReply> {
-    serde_json::from_slice(body)
-        .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })
+    serde_json::from_slice(body).map_err(BadReply::from)
 }

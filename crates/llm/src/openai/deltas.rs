@@ -124,9 +124,7 @@ impl DeltaReader {
             }
             // The end, an error, a comment, or nothing of the kind.
             chunk => match (read_frame(frame.clone())?, chunk.err()) {
-                (StreamEvent::Chunk(_), Some(error)) => {
-                    Err(BadFrame::NotAChunk { reason: error.to_string() })
-                }
+                (StreamEvent::Chunk(_), Some(error)) => Err(error.into()),
                 (StreamEvent::Chunk(_), None) => Ok(Choices::default()),
                 (event, _) => {
                     events.push(event);

@@ -53,8 +53,7 @@ pub fn read_frame(frame: Bytes) -> Result<StreamEvent, BadFrame> {
         }
         // Choices of a shape that no one knows are passed on too.
         Err(_) => {
-            let mut peek: Peek<'_, &RawValue> = serde_json::from_str(text)
-                .map_err(|error| BadFrame::NotAChunk { reason: error.to_string() })?;
+            let mut peek: Peek<'_, &RawValue> = serde_json::from_str(text)?;
             let choices = peek.choices.take().map_or("[]", RawValue::get);
             let said = (!is_empty_list(choices), output_bytes(choices), 0);
             Ok(peek.event(&frame, data, said))

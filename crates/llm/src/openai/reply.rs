@@ -60,8 +60,7 @@ struct WireMessage {
 /// # Errors
 /// It is none.
 pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
-    let wire: WireReply = serde_json::from_slice(body)
-        .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })?;
+    let wire: WireReply = serde_json::from_slice(body)?;
     let sources = Sources { citations: wire.citations, search_results: wire.search_results };
     let choices = (0..).zip(wire.choices.into_iter().flatten());
     let choices = choices.map(|(at, choice)| read_choice(at, choice, &sources));

@@ -321,11 +321,11 @@ impl StreamReader {
 }
 
 fn read(item: &RawValue) -> Result<Item, BadFrame> {
-    Item::read(item).map_err(|error| BadFrame::NotAChunk { reason: error.to_string() })
+    Item::read(item).map_err(BadFrame::from)
 }
 
 fn parse<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, BadFrame> {
-    serde_json::from_str(text).map_err(|error| BadFrame::NotAChunk { reason: error.to_string() })
+    serde_json::from_str(text).map_err(BadFrame::from)
 }
 
 /// A piece of a text as it stands within the quotes of a JSON string.

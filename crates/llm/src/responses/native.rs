@@ -88,8 +88,7 @@ pub(crate) fn read_usage(wire: &RawValue) -> Option<Usage> {
 /// The body is not one whole JSON object.
 pub fn parse_reply(bytes: Bytes) -> Result<Result<ChatReply, UpstreamError>, BadReply> {
     let text = std::str::from_utf8(&bytes).map_err(|_| BadReply::NotUtf8)?;
-    let peek: Peek<'_> = serde_json::from_str(text)
-        .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })?;
+    let peek: Peek<'_> = serde_json::from_str(text)?;
     if is(peek.status, r#""failed""#) {
         return Ok(Err(failure(peek.error)));
     }
@@ -176,5 +175,5 @@ pub(super) fn failure(error: Option<&RawValue>) -> UpstreamError {
 }
 
 fn parse<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, BadFrame> {
-    serde_json::from_str(text).map_err(|error| BadFrame::NotAChunk { reason: error.to_string() })
+    serde_json::from_str(text).map_err(BadFrame::from)
 }

@@ -202,8 +202,7 @@ struct Wire<'a> {
 /// # Errors
 /// It is none, or it is not over.
 pub fn read_reply(body: &[u8]) -> Result<Result<Reply, UpstreamError>, BadReply> {
-    let bad = |error: serde_json::Error| BadReply::NotAnObject { reason: error.to_string() };
-    let wire: Wire<'_> = serde_json::from_slice(body).map_err(bad)?;
+    let wire: Wire<'_> = serde_json::from_slice(body)?;
     let incomplete = match wire.status.as_deref() {
         Some("completed") => None,
         Some("incomplete") => Some(wire.incomplete_details.unwrap_or_default()),
@@ -212,7 +211,7 @@ pub fn read_reply(body: &[u8]) -> Result<Result<Reply, UpstreamError>, BadReply>
         Some(_) | None => return Err(BadReply::Unended),
     };
     let items = wire.output.ok_or(BadReply::Empty)?;
-    let items = items.into_iter().map(Item::read).collect::<Result<Vec<_>, _>>().map_err(bad)?;
+    let items = items.into_iter().map(Item::read).collect::<Result<Vec<_>, _>>()?;
     let mut choice = Choice {
         index: 0,
         parts: Vec::new(),

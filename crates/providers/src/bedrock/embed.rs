@@ -73,13 +73,12 @@ enum ByType {
 }
 
 pub(super) fn read(body: &[u8], request: &ChatRequest, id: &str) -> Result<Vectors, BadReply> {
-    let bad = |error: serde_json::Error| BadReply::NotAnObject { reason: error.to_string() };
     let (vectors, tokens) = if model::is_of("cohere", id) {
-        let wire: Cohere = serde_json::from_slice(body).map_err(bad)?;
+        let wire: Cohere = serde_json::from_slice(body)?;
         let (ByType::Floats(vectors) | ByType::Named { float: vectors }) = wire.embeddings;
         (vectors, None)
     } else {
-        let wire: Titan = serde_json::from_slice(body).map_err(bad)?;
+        let wire: Titan = serde_json::from_slice(body)?;
         (vec![wire.embedding], wire.tokens)
     };
     let usage = |tokens| Usage { prompt: Tokens(tokens), ..Usage::default() };

@@ -181,8 +181,7 @@ pub(super) fn finish(word: &str) -> Finish {
 
 /// Reads a whole answer.
 pub(super) fn reply(body: &[u8]) -> Result<Reply, BadReply> {
-    let wire: WireReply<'_> = serde_json::from_slice(body)
-        .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })?;
+    let wire: WireReply<'_> = serde_json::from_slice(body)?;
     let blocks = wire.output.message.map(|message| message.content).unwrap_or_default();
     let (mut parts, mut citations, mut said): (Vec<Part>, _, _) = (Vec::new(), Vec::new(), 0);
     for mut block in blocks {

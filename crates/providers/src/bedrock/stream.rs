@@ -169,7 +169,7 @@ impl Frames {
         let wire: Wire = match serde_json::from_slice(&frame.payload) {
             Ok(wire) => wire,
             Err(_) if frame.message_type != "event" => Wire::default(),
-            Err(error) => return Err(BadFrame::NotAChunk { reason: error.to_string() }.into()),
+            Err(error) => return Err(BadFrame::from(error).into()),
         };
         if frame.message_type != "event" {
             self.ended = true;

@@ -158,8 +158,7 @@ fn said(text: Option<String>) -> Option<String> {
 
 /// Reads a whole answer. One that failed is the provider's error.
 pub(super) fn reply(body: &[u8]) -> Result<Result<Reply, UpstreamError>, BadReply> {
-    let wire: WireReply = serde_json::from_slice(body)
-        .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })?;
+    let wire: WireReply = serde_json::from_slice(body)?;
     let word = wire.finish_reason.ok_or(BadReply::Unended)?;
     if let Some(error) = failure(&word, None) {
         return Ok(Err(error));
@@ -205,8 +204,7 @@ pub(super) fn vectors(body: &[u8], request: &ChatRequest) -> Result<Vectors, Bad
     struct Meta {
         billed_units: Option<WireTokens>,
     }
-    let wire: Wire = serde_json::from_slice(body)
-        .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })?;
+    let wire: Wire = serde_json::from_slice(body)?;
     let billed = wire.meta.and_then(|meta| meta.billed_units);
     let usage =
         |billed: WireTokens| Usage { prompt: count(billed.input_tokens), ..Usage::default() };
@@ -278,8 +276,7 @@ impl Events {
             return Ok(Continue(()));
         }
         let text = std::str::from_utf8(&data).map_err(|_| BadFrame::NotUtf8)?;
-        let wire: WireEvent = serde_json::from_str(text)
-            .map_err(|error| BadFrame::NotAChunk { reason: error.to_string() })?;
+        let wire: WireEvent = serde_json::from_str(text).map_err(BadFrame::from)?;
         let (index, delta) = (wire.index.unwrap_or(0), wire.delta.unwrap_or_default());
         if !self.started {
             self.started = true;

@@ -121,8 +121,7 @@ impl Wire<'_> {
 
 /// Reads a whole answer of `/api/chat` or `/api/generate`.
 pub(super) fn reply(body: &[u8]) -> Result<Reply, BadReply> {
-    let mut wire: Wire<'_> = serde_json::from_slice(body)
-        .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })?;
+    let mut wire: Wire<'_> = serde_json::from_slice(body)?;
     if wire.message.is_none() && wire.response.is_none() {
         return Err(BadReply::Empty);
     }
@@ -146,8 +145,7 @@ pub(super) fn vectors(body: &[u8], request: &ChatRequest) -> Result<Vectors, Bad
         #[serde(default, deserialize_with = "dunlin_llm::lenient::count")]
         prompt_eval_count: Option<u64>,
     }
-    let wire: Wire = serde_json::from_slice(body)
-        .map_err(|error| BadReply::NotAnObject { reason: error.to_string() })?;
+    let wire: Wire = serde_json::from_slice(body)?;
     let count = |tokens| Usage { prompt: Tokens(tokens), ..Usage::default() };
     Ok(Vectors {
         vectors: wire.embeddings,
@@ -185,7 +183,7 @@ impl Lines {
             events.push(StreamEvent::Error(UpstreamError::parse(line)));
             return Ok(());
         }
-        let mut wire = read.map_err(|error| BadFrame::NotAChunk { reason: error.to_string() })?;
+        let mut wire = read.map_err(BadFrame::from)?;
         let mut say = |delta| events.push(StreamEvent::Delta(delta));
         if !std::mem::replace(&mut self.started, true) {
             say(Delta::Start { id: None, model: wire.model.take(), usage: None });

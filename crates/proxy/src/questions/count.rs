@@ -12,6 +12,7 @@ use bytes::Bytes;
 use dunlin_llm::form::Input;
 use dunlin_llm::openai::{ChatStyle, write_chat};
 use dunlin_llm::{ChatRequest, Endpoint, parse};
+use dunlin_tokens::Tokenizer;
 use dunlin_types::Tokens;
 use serde::Serialize;
 
@@ -80,18 +81,50 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
 }
 
 /// The count made here, of the chat as an OpenAI-compatible server would be sent it, or of texts for
-/// vectors.
+/// vectors or completions.
 pub(crate) fn counted(proxy: &Proxy, chat: &ChatRequest, model: &str) -> Result<Tokens, Refused> {
+    counted_by(&proxy.0.tokenizer, chat, model)
+}
+
+fn counted_by(by: &Tokenizer, chat: &ChatRequest, model: &str) -> Result<Tokens, Refused> {
+    let suffix = chat.suffix().map_or(Tokens(0), |text| by.count_text(model, &text).tokens);
+    if let Some(lists) = chat.token_lists() {
+        return Ok(Tokens(lists.iter().map(|ids| ids.len() as u64).sum()) + suffix);
+    }
     if chat.endpoint() == Endpoint::Embeddings {
         let embed = chat.embed_with(&[]).map_err(Refused::BadRequest)?;
         let counts = embed.inputs.iter().map(|input| match input {
-            Input::Text(text) => proxy.0.tokenizer.count_text(model, text).tokens,
+            Input::Text(text) => by.count_text(model, text).tokens,
             Input::Tokens(ids) => Tokens(ids.len() as u64),
         });
         return Ok(counts.fold(Tokens(0), |sum, tokens| sum + tokens));
     }
     let form = chat.form_with(&[]).map_err(Refused::BadRequest)?;
     let body = write_chat(&form, model, ChatStyle::COMPATIBLE);
-    let count = proxy.0.tokenizer.count_chat(model, &body);
-    Ok(count.map_or_else(|_| chat.prompt_estimate(), |count| count.tokens))
+    let count = by.count_chat(model, &body);
+    Ok(count.map_or_else(|_| chat.prompt_estimate(), |count| count.tokens) + suffix)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn ids_of_tokens_are_counted_one_by_one_and_what_is_to_follow_too() {
+        let by = Tokenizer::new(&TaskTracker::new());
+        by.warm("gpt-4o").await;
+        let count = |endpoint, rest: &str| {
+            let body = format!(r#"{{"model":"gpt-4o",{rest}}}"#);
+            let chat = parse(endpoint, Bytes::from(body), None).expect("a request");
+            counted_by(&by, &chat, "gpt-4o").ok().expect("it can be counted").0
+        };
+        let completions = Endpoint::Completions;
+        assert_eq!(count(completions, r#""prompt":[1,1,1,1,1]"#), 5);
+        assert_eq!(count(completions, r#""prompt":[[1,2],[3]]"#), 3);
+        assert_eq!(count(Endpoint::Embeddings, r#""input":[[1,2],[3]]"#), 3);
+        let alone = count(completions, r#""prompt":"a""#);
+        assert_eq!(count(completions, r#""prompt":"a","suffix":"one two three""#), alone + 3);
+    }
 }
