@@ -281,8 +281,8 @@ impl<'t> Jobs<'t> {
     #[must_use]
     pub fn read(&self, job: &[u8]) -> Option<Batch> {
         match self.store {
-            Store::S3 => bedrock::read(job),
-            Store::Google => vertex::read(job),
+            Store::S3 => shown::read::<bedrock::Wire>(job),
+            Store::Google => shown::read::<vertex::Wire>(job),
         }
     }
 
@@ -290,8 +290,8 @@ impl<'t> Jobs<'t> {
     #[must_use]
     pub fn read_list(&self, page: &[u8]) -> Option<(Vec<Batch>, Option<String>)> {
         match self.store {
-            Store::S3 => bedrock::read_list(page),
-            Store::Google => vertex::read_list(page),
+            Store::S3 => shown::read_list::<bedrock::Wire>(page),
+            Store::Google => shown::read_list::<vertex::Wire>(page),
         }
     }
 

@@ -60,9 +60,10 @@ pub(super) fn job(
     }))
 }
 
+/// A job.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Wire {
+pub(super) struct Wire {
     job_arn: String,
     /// Not said of one that has just been made.
     #[serde(default)]
@@ -98,47 +99,31 @@ struct Place {
     s3_uri: String,
 }
 
-pub(super) fn read(job: &[u8]) -> Option<Batch> {
-    serde_json::from_slice::<Wire>(job).ok().map(Wire::batch)
-}
-
-pub(super) fn read_list(page: &[u8]) -> Option<(Vec<Batch>, Option<String>)> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Page {
-        #[serde(default)]
-        invocation_job_summaries: Vec<Wire>,
-        next_token: Option<String>,
-    }
-    let Page { invocation_job_summaries, next_token } = serde_json::from_slice(page).ok()?;
-    Some((invocation_job_summaries.into_iter().map(Wire::batch).collect(), next_token))
-}
-
-impl Wire {
-    fn batch(self) -> Batch {
+impl From<Wire> for Batch {
+    fn from(wire: Wire) -> Self {
         let time = |text: Option<String>| seconds(&text?);
-        let id = self.job_arn.rsplit('/').next().unwrap_or_default().to_owned();
-        let output = self.output_data_config.s3_output_data_config.s3_uri;
+        let id = wire.job_arn.rsplit('/').next().unwrap_or_default().to_owned();
+        let output = wire.output_data_config.s3_output_data_config.s3_uri;
         let place = output.strip_prefix("s3://").map(|place| place.trim_end_matches('/'));
         let (bucket, name) =
             place.map_or(("", ""), |place| place.split_once('/').unwrap_or((place, "")));
         let name = if name.is_empty() { format!("{id}/") } else { format!("{name}/{id}/") };
-        let failed = self.error_record_count.unwrap_or(0);
-        let counts = self.success_record_count.map(|completed| Counts {
-            total: self.total_record_count.unwrap_or(completed + failed),
+        let failed = wire.error_record_count.unwrap_or(0);
+        let counts = wire.success_record_count.map(|completed| Counts {
+            total: wire.total_record_count.unwrap_or(completed + failed),
             completed,
             failed,
         });
-        Batch {
-            status: status(&self.status),
-            input: self.input_data_config.s3_input_data_config.s3_uri,
+        Self {
+            status: status(&wire.status),
+            input: wire.input_data_config.s3_input_data_config.s3_uri,
             answers: Address::new(bucket, &name),
-            created: time(self.submit_time),
+            created: time(wire.submit_time),
             started: None,
-            ended: time(self.end_time),
-            expires: time(self.job_expiration_time),
+            ended: time(wire.end_time),
+            expires: time(wire.job_expiration_time),
             counts,
-            error: self.message,
+            error: wire.message,
             id,
         }
     }

@@ -1,7 +1,8 @@
 //! Files and batches as OpenAI shows them.
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Address, CHATS, Jobs, PURPOSE, Wish};
@@ -84,6 +85,29 @@ struct Error<'a> {
     message: &'a str,
     param: Option<()>,
     line: Option<()>,
+}
+
+/// A job in a provider's form. `None`: it is none.
+pub(super) fn read<W: DeserializeOwned + Into<Batch>>(job: &[u8]) -> Option<Batch> {
+    serde_json::from_slice::<W>(job).ok().map(Into::into)
+}
+
+/// A page of them, and where the next begins.
+pub(super) fn read_list<W: DeserializeOwned + Into<Batch>>(
+    page: &[u8],
+) -> Option<(Vec<Batch>, Option<String>)> {
+    /// Bedrock's words for it, and Vertex AI's.
+    #[derive(Deserialize)]
+    struct Page<W> {
+        #[serde(default = "Vec::new")]
+        #[serde(alias = "invocationJobSummaries", alias = "batchPredictionJobs")]
+        jobs: Vec<W>,
+        #[serde(alias = "nextToken", alias = "nextPageToken")]
+        next: Option<String>,
+    }
+    let Page { jobs, next } = serde_json::from_slice::<Page<W>>(page).ok()?;
+    let batches = jobs.into_iter().map(Into::into).collect();
+    Some((batches, next.filter(|next| !next.is_empty())))
 }
 
 impl Batch {

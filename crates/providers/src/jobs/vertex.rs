@@ -132,9 +132,10 @@ pub(super) fn job(jobs: &Jobs<'_>, Job { model, name, input, .. }: &Job) -> Valu
     })
 }
 
+/// A job.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Wire {
+pub(super) struct Wire {
     name: String,
     #[serde(default)]
     state: String,
@@ -182,46 +183,29 @@ struct Failure {
     message: String,
 }
 
-pub(super) fn read(job: &[u8]) -> Option<Batch> {
-    serde_json::from_slice::<Wire>(job).ok().map(Wire::batch)
-}
-
-pub(super) fn read_list(page: &[u8]) -> Option<(Vec<Batch>, Option<String>)> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Page {
-        #[serde(default)]
-        batch_prediction_jobs: Vec<Wire>,
-        next_page_token: Option<String>,
-    }
-    let Page { batch_prediction_jobs, next_page_token } = serde_json::from_slice(page).ok()?;
-    let batches = batch_prediction_jobs.into_iter().map(Wire::batch).collect();
-    Some((batches, next_page_token.filter(|token| !token.is_empty())))
-}
-
-impl Wire {
-    fn batch(self) -> Batch {
+impl From<Wire> for Batch {
+    fn from(wire: Wire) -> Self {
         let time = |text: Option<String>| seconds(&text?);
-        let folder = self.output_info.gcs_output_directory.as_deref();
+        let folder = wire.output_info.gcs_output_directory.as_deref();
         let folder = folder.and_then(|uri| uri.strip_prefix("gs://")?.split_once('/'));
         let folder = folder.map(|(bucket, name)| (bucket, name.trim_end_matches('/')));
-        let stats = self.completion_stats.map(|stats| {
+        let stats = wire.completion_stats.map(|stats| {
             let count = |text: &str| text.parse().unwrap_or(0);
             let completed: u64 = count(&stats.successful_count);
             let failed = count(&stats.failed_count) + count(&stats.incomplete_count);
             Counts { total: completed + failed, completed, failed }
         });
-        Batch {
-            id: self.name.rsplit('/').next().unwrap_or_default().to_owned(),
-            status: status(&self.state),
-            input: self.input_config.gcs_source.uris.into_iter().next().unwrap_or_default(),
+        Self {
+            id: wire.name.rsplit('/').next().unwrap_or_default().to_owned(),
+            status: status(&wire.state),
+            input: wire.input_config.gcs_source.uris.into_iter().next().unwrap_or_default(),
             answers: folder.and_then(|(bucket, name)| Address::new(bucket, &format!("{name}/"))),
-            created: time(self.create_time),
-            started: time(self.start_time),
-            ended: time(self.end_time),
+            created: time(wire.create_time),
+            started: time(wire.start_time),
+            ended: time(wire.end_time),
             expires: None,
             counts: stats,
-            error: self.error.map(|error| error.message),
+            error: wire.error.map(|error| error.message),
         }
     }
 }
