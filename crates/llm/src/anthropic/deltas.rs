@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::JSON_TOOL;
 use super::citations;
-use super::reply::finish_named;
+use super::reply::{explanation, finish_named};
 use crate::form::{Delta, Finish, Json};
 use crate::stream::{BadFrame, Chunk};
 
@@ -92,6 +92,7 @@ struct WireEnd {
     #[serde(default, deserialize_with = "crate::lenient::text")]
     stop_reason: Option<String>,
     stop_sequence: Option<String>,
+    stop_details: Option<Value>,
 }
 
 /// A block whose content comes in pieces.
@@ -132,7 +133,9 @@ impl DeltaReader {
             }
             Event::ContentBlockDelta { index, delta } => self.delta(index, delta, out),
             Event::ContentBlockStop { index } => self.end(index, out),
-            Event::MessageDelta { delta: WireEnd { stop_reason, stop_sequence } } => {
+            Event::MessageDelta { delta: WireEnd { stop_reason, stop_sequence, stop_details } } => {
+                let why = stop_details.as_ref().and_then(explanation);
+                out.extend(why.map(|text| Delta::Refusal { choice: 0, text }));
                 out.extend(chunk.usage().map(Delta::Usage));
                 if let Some(word) = stop_reason {
                     let named = finish_named(&word, stop_sequence);

@@ -26,6 +26,7 @@ struct Wire<'a> {
     #[serde(default, deserialize_with = "crate::lenient::text")]
     stop_reason: Option<String>,
     stop_sequence: Option<String>,
+    stop_details: Option<Value>,
     usage: Option<WireUsage>,
 }
 
@@ -102,6 +103,8 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
     let mut parts = read_content(wire.content)
         .map_err(|expected| BadReply::NotAnObject { reason: expected.to_string() })?;
     parts.iter_mut().for_each(answer_in_json);
+    let why = wire.stop_details.as_ref().and_then(explanation);
+    parts.extend(why.map(|why| PartKind::Refusal(why).into()));
     let citations = citations::read_all(wire.content);
     let word = wire.stop_reason.ok_or(BadReply::Unended)?;
     let finish = finish_named(&word, wire.stop_sequence);
@@ -117,6 +120,12 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
         service_tier,
         ..Reply::default()
     })
+}
+
+/// Why the model refuses, in words, of the `stop_details` beside the reason.
+pub(super) fn explanation(details: &Value) -> Option<String> {
+    let said = details["explanation"].as_str().filter(|said| !said.is_empty());
+    said.map(str::to_owned)
 }
 
 /// See [`JSON_TOOL`].

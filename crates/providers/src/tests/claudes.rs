@@ -3,6 +3,7 @@
 use dunlin_llm::Endpoint;
 use serde_json::{Value, json};
 
+use super::lame::{streamed, whole};
 use super::wishes::{asking, sent};
 
 const CHAT: Endpoint = Endpoint::ChatCompletions;
@@ -178,4 +179,29 @@ fn a_schema_that_claude_would_refuse_or_empty_is_asked_for_otherwise() {
     assert_eq!(told["tool_choice"]["name"], "json_tool_call");
     let told = ask(&map, "claude-sonnet-5-5");
     assert_eq!((&told["tools"][0]["input_schema"], &told["tool_choice"]), (&map, &Value::Null));
+}
+
+/// As Anthropic's reference of messages and its SDKs have `stop_details`, read in November 2026.
+#[test]
+fn a_claude_that_refuses_says_why() {
+    let details = json!({"type": "refusal", "category": "cyber", "explanation": "It would harm."});
+    let end = json!({"stop_reason": "refusal", "stop_sequence": null, "stop_details": details});
+    let mut answer = json!({"id": "m", "model": "claude-opus-5-5", "content": []});
+    answer.as_object_mut().unwrap().extend(end.as_object().unwrap().clone());
+    let told = whole("anthropic", CHAT, &answer).unwrap();
+    let choice = &told["choices"][0];
+    assert_eq!(choice["message"]["refusal"], "It would harm.");
+    assert_eq!(choice["finish_reason"], "content_filter");
+    let stream: String = [
+        json!({"type": "message_start", "message": {"id": "m", "model": "claude-opus-5-5"}}),
+        json!({"type": "message_delta", "delta": end, "usage": {"output_tokens": 1}}),
+        json!({"type": "message_stop"}),
+    ]
+    .iter()
+    .map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()))
+    .collect();
+    let told = streamed("anthropic", CHAT, &stream).unwrap();
+    let refusal =
+        |chunk: &Value| chunk["choices"][0]["delta"]["refusal"].as_str().map(str::to_owned);
+    assert_eq!(told.iter().filter_map(refusal).collect::<String>(), "It would harm.");
 }
