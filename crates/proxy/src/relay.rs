@@ -17,7 +17,7 @@ use dunlin_llm::credentials::key_in_query;
 use dunlin_llm::{Endpoint, Named};
 use dunlin_providers::relay::sent_model;
 use dunlin_providers::sigv4::path_segment;
-use dunlin_router::relay::{Asked, Lenders, lenders, priced};
+use dunlin_router::relay::{Asked, Lenders, lenders};
 use dunlin_router::{Catalog, Strategy};
 use dunlin_upstream::{Attempt, Failure, Progress, Relay, Upload};
 
@@ -38,12 +38,14 @@ pub(crate) mod configured;
 pub(crate) mod fields;
 mod passing;
 mod path;
+pub(crate) mod price;
 mod understood;
 mod upload;
 mod usage;
 mod wanted;
 
 use batches::shown::{Answered, Shown, Whole};
+use price::Price;
 use understood::Understood;
 use upload::Sent;
 use wanted::Wanted;
@@ -96,7 +98,7 @@ async fn conduct(
     let lenders = choose(&serving, &caller, way, &head, &wanted)?;
     let lenders = ready(proxy, &serving.catalog, lenders, &origin.tags);
 
-    let demand = wanted.demand(call, &serving, way, &lenders);
+    let demand = wanted.demand((proxy, call), &serving, way, &lenders);
     let admitted = proxy.0.admission.admit(caller.key(), demand.clone()).await;
     let permit = admitted.map_err(|no| refusal(call, &caller, &wanted, &origin, no))?;
     let told =
@@ -133,7 +135,9 @@ async fn conduct(
         return heard.make(asking, &wanted.models(), attempt, passed, (bill, told)).await;
     }
     let model = if wanted.model() == renamed { upstream } else { wanted.model() };
-    let mut price = Price { catalog: Arc::clone(&serving.catalog), way, model: String::new() };
+    let (catalog, published) = (Arc::clone(&serving.catalog), proxy.0.published.clone());
+    let by = Arc::clone(&deployment);
+    let mut price = Price { catalog, published, way, by, model: String::new() };
     bill.priced_as("", Pricing::Unpriced);
     price.learn(&mut bill, model);
     let shown = Shown::of(way, &head.method, path);
@@ -268,25 +272,4 @@ fn unanswered(group: &Arc<str>, failure: Failure, progress: Option<&Progress>) -
     let failure = Box::new(failure);
     let failed = GroupFailed::Attempt { failure, retries: 0, max_retries: 0 };
     Failed::from(Unanswered { failures: vec![(Arc::clone(group), failed)] })
-}
-
-/// By whose price an answer is charged: that of the deployment whose model it was.
-struct Price {
-    catalog: Arc<Catalog>,
-    way: Way,
-    /// The model, as soon as it is known.
-    model: String,
-}
-
-impl Price {
-    /// The request says which model it is, or else the answer.
-    fn learn(&mut self, bill: &mut Bill, model: &str) {
-        if model.is_empty() || !self.model.is_empty() {
-            return;
-        }
-        model.clone_into(&mut self.model);
-        let pricing = priced(&self.catalog, self.way.providers, model);
-        let pricing = pricing.unwrap_or(Pricing::Unpriced);
-        bill.priced_as(model, pricing);
-    }
 }

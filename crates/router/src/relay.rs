@@ -140,18 +140,29 @@ fn of_all(provider: &str) -> String {
     format!("{provider}/*")
 }
 
-/// What a provider's own `model` costs: what the deployment says whose model it is, else one whose
-/// target has a star for it.
+/// What a provider's own `model` costs by the deployments whose model it is: by those of `first` that
+/// are so called, else by all of the providers'. An exact name says more than a star.
 #[must_use]
-pub fn priced(catalog: &Catalog, providers: &[&str], model: &str) -> Option<Pricing> {
+pub fn prices<'c>(
+    catalog: &'c Catalog,
+    providers: &[&str],
+    first: &'c [Arc<Deployment>],
+    model: &str,
+) -> Vec<&'c Pricing> {
     let groups = catalog.groups.values();
     let all = groups.flat_map(|group| &group.deployments);
     let all: Vec<_> = all.filter(|known| providers.contains(&&*known.provider)).collect();
-    let exact = all.iter().find(|known| is_called(known, model));
-    let star = |known: &&&Arc<Deployment>| {
+    let first: Vec<_> = first.iter().collect();
+    let exact = |known: &Deployment| is_called(known, model);
+    let star = |known: &Deployment| {
         known.target.model.contains('*') && wildcard::captures(&known.target.model, model).is_some()
     };
-    exact.or_else(|| all.iter().find(star)).map(|known| known.price_of(model).clone())
+    let of = |from: &[&'c Arc<Deployment>], fits: &dyn Fn(&Deployment) -> bool| -> Vec<_> {
+        let fitting = from.iter().filter(|known| fits(known));
+        fitting.map(|known| known.price_of(model)).collect()
+    };
+    let mut found = [&first, &all].into_iter().flat_map(|from| [of(from, &exact), of(from, &star)]);
+    found.find(|prices| !prices.is_empty()).unwrap_or_default()
 }
 
 /// Whether that is the provider's name for a deployment's model. Before Bedrock's there may be more, as

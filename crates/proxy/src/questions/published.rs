@@ -38,21 +38,29 @@ impl Published {
     /// What a model costs that is not served here; by its provider, if its name begins with one.
     pub(crate) fn price(&self, model: &str) -> Option<Pricing> {
         let (provider, name) = model.split_once('/').unzip();
-        let info = self.of(None, model).or_else(|| self.of(provider, name?))?;
-        let mut sheet = Sheet::default();
-        for (key, price) in &info {
-            let price = price.as_f64().and_then(|usd| PicoUsd::from_usd(usd).ok());
-            if let (Some(rate), Some(price)) = (Rate::from_key(key), price) {
-                sheet.set(rate, price);
-            }
-        }
-        (!sheet.is_empty()).then(|| Pricing::from(sheet.price(Adjustment::default())))
+        price(&self.of(None, model).or_else(|| self.of(provider, name?))?)
+    }
+
+    /// What a provider's model costs, by its own name.
+    pub(crate) fn price_at(&self, provider: &str, model: &str) -> Option<Pricing> {
+        price(&self.of(Some(provider), model)?)
     }
 
     /// All that is published about it.
     pub(crate) fn of(&self, provider: Option<&str>, model: &str) -> Option<Map<String, Value>> {
         (self.0)(provider, model)
     }
+}
+
+fn price(info: &Map<String, Value>) -> Option<Pricing> {
+    let mut sheet = Sheet::default();
+    for (key, price) in info {
+        let price = price.as_f64().and_then(|usd| PicoUsd::from_usd(usd).ok());
+        if let (Some(rate), Some(price)) = (Rate::from_key(key), price) {
+            sheet.set(rate, price);
+        }
+    }
+    (!sheet.is_empty()).then(|| Pricing::from(sheet.price(Adjustment::default())))
 }
 
 /// A model that is asked as what is published of it says.

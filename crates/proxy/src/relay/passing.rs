@@ -13,7 +13,8 @@ use dunlin_upstream::Relayed;
 use http_body::Frame;
 
 use crate::bill::Bill;
-use crate::relay::{Price, Understood};
+use crate::relay::Understood;
+use crate::relay::price::Price;
 use crate::response::cut::Broken;
 use crate::response::length::Length;
 

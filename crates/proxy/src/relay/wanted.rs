@@ -8,17 +8,17 @@ use dunlin_admission::{Bounds, Demand};
 use dunlin_journal::Origin;
 use dunlin_ledger::Pricing;
 use dunlin_llm::{Bound, ChatRequest, Named, tokens_in};
-use dunlin_router::relay::{Lenders, priced};
+use dunlin_router::relay::Lenders;
 use dunlin_types::Tokens;
 
 use super::batches::Batch;
-use super::{Way, understood};
-use crate::Serving;
+use super::{Way, price, understood};
 use crate::attempts::hold;
 use crate::bill::About;
 use crate::request::body;
 use crate::request::call::Call;
 use crate::response::error::Refused;
+use crate::{Proxy, Serving};
 
 /// What a call asks for.
 pub(super) struct Wanted {
@@ -76,12 +76,20 @@ impl Wanted {
 
     pub(super) fn demand(
         &self,
-        call: &Call,
+        (proxy, call): (&Proxy, &Call),
         serving: &Serving,
         way: Way,
         lenders: &Lenders,
     ) -> Demand {
-        let prices = |model: &str| prices(serving, way, lenders, model);
+        let lending = &lenders.group.deployments;
+        // By the prices of all who may be asked, where it is named by a name of ours.
+        let prices = |model: &str| match lenders.renamed.as_deref() == Some(model) {
+            true => lending.iter().map(|by| by.price.clone()).collect(),
+            false => {
+                let whose = (way.providers, &lending[..]);
+                price::of_model(&serving.catalog, &proxy.0.published, whose, model)
+            }
+        };
         let cost = match (&self.read, &self.batch) {
             // What makes nothing costs nothing.
             _ if !self.makes => Bounds::default(),
@@ -108,14 +116,6 @@ impl Wanted {
         let media = self.read.as_ref().map(understood::media).unwrap_or_default();
         About { media, ..About::relayed(self.model(), self.prompt(), origin) }
     }
-}
-
-/// What a model may cost: by the prices of all who may be asked, where it is named by a name of ours.
-fn prices(serving: &Serving, way: Way, lenders: &Lenders, model: &str) -> Vec<Pricing> {
-    if lenders.renamed.as_deref() == Some(model) {
-        return lenders.group.deployments.iter().map(|by| by.price.clone()).collect();
-    }
-    vec![priced(&serving.catalog, way.providers, model).unwrap_or(Pricing::Unpriced)]
 }
 
 /// What a request of so many bytes may cost at the dearest of these prices.

@@ -207,14 +207,41 @@ fn a_model_is_charged_by_its_own_deployment() {
     let mut catalog = catalog(None);
     let wild = catalog.groups.get_mut("wild/*").expect("it is there");
     let star = &mut wild.deployments[0];
-    let prices = BTreeMap::from([("gpt-4".into(), Pricing::Unpriced)]);
-    *star = Arc::new(Deployment { prices: Arc::new(prices), ..Deployment::clone(star) });
-    let priced = |provider, model| priced(&catalog, &[provider], model);
+    let own = BTreeMap::from([("gpt-4".into(), Pricing::Unpriced)]);
+    *star = Arc::new(Deployment { prices: Arc::new(own), ..Deployment::clone(star) });
+    let priced =
+        |provider, model| prices(&catalog, &[provider], &[], model).first().copied().cloned();
     assert_eq!(priced("openai", "gpt-5-nano"), Some(Pricing::Free));
     assert_eq!(priced("openai", "gpt-4"), Some(Pricing::Unpriced));
     assert_eq!(priced("openai", "gpt-4o"), Some(Pricing::Free));
     assert_eq!(priced("anthropic", "claude-4"), Some(Pricing::Free));
     assert_eq!(priced("anthropic", "gpt-5-nano"), None);
+}
+
+#[test]
+fn who_serves_a_model_says_what_it_costs() {
+    let mut catalog = catalog(None);
+    let unpriced = |group, upstream| {
+        let by = Deployment::clone(&deployment(group, "openai", upstream, false));
+        Arc::new(Deployment { price: Pricing::Unpriced, ..by })
+    };
+    let (exact, star) = (unpriced("second", "gpt-5"), unpriced("stars", "gpt-*"));
+    for one in [&exact, &star] {
+        let group = Group { name: one.group.clone(), deployments: vec![one.clone()] };
+        catalog.groups.insert(Arc::clone(&one.group), group);
+    }
+    let (free, unpriced) = (&Pricing::Free, &Pricing::Unpriced);
+    let big = Arc::clone(&catalog.groups["big"].deployments[0]);
+    for (first, model, expected) in [
+        (vec![exact.clone()], "gpt-5", vec![unpriced]),
+        (vec![star.clone()], "gpt-5", vec![unpriced]),
+        (vec![big.clone()], "gpt-5", vec![free]),
+        (vec![big, exact.clone()], "gpt-5", vec![free, unpriced]),
+        (vec![exact], "gpt-5-nano", vec![free]),
+        (vec![], "gpt-5", vec![free, unpriced]),
+    ] {
+        assert_eq!(prices(&catalog, &["openai"], &first, model), expected, "{first:?} {model}");
+    }
 }
 
 #[test]

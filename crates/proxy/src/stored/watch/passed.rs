@@ -9,8 +9,8 @@ use axum::http::Method;
 use dunlin_ledger::Pricing;
 use dunlin_llm::batch::passed::{Answers, Form, Shelf};
 use dunlin_llm::batch::{Line, LineLabels};
-use dunlin_router::relay::{is_version, priced};
-use dunlin_router::{Catalog, Deployment};
+use dunlin_router::relay::{is_version, prices};
+use dunlin_router::{Catalog, Deployment, is_beside};
 use dunlin_store::{Entry, Label};
 use dunlin_types::{RequestId, Usage};
 use dunlin_upstream::{Relay, Relayed};
@@ -20,6 +20,7 @@ use tracing::{debug, warn};
 
 use super::{ASK_WITHIN, Charge, TRIED_FOR, Watched, after, true_up};
 use crate::bill::found;
+use crate::questions::published::Published;
 use crate::stored::ask;
 use crate::stored::bucket::{Bucket, Unread};
 use crate::stored::fetch::{self, Fetched};
@@ -115,7 +116,7 @@ impl Passed {
             Fetched::Unknown => return false,
         };
         let Some(labels) = watched.labels(proxy, by).await else { return false };
-        let mut bill = Reckoning::new(self, &serving.catalog, &by.provider, labels);
+        let mut bill = Reckoning::new(self, (&proxy.0.published, &serving.catalog), by, labels);
         let unread = match answers {
             Some(Answers::None) => return true_up(proxy, found, counted, Usage::default()).await,
             Some(Answers::Here(all)) => {
@@ -183,7 +184,10 @@ fn is_given_up(proxy: &Proxy, watched: &Watched, request: RequestId, why: &Unrea
 /// The answers of a batch, as they are summed.
 struct Reckoning<'a> {
     passed: &'a Passed,
+    published: &'a Published,
     catalog: &'a Catalog,
+    /// Those of its account.
+    home: Vec<Arc<Deployment>>,
     provider: &'a str,
     /// By the models that the answers name.
     prices: BTreeMap<String, Pricing>,
@@ -195,12 +199,15 @@ struct Reckoning<'a> {
 impl<'a> Reckoning<'a> {
     fn new(
         passed: &'a Passed,
-        catalog: &'a Catalog,
-        provider: &'a str,
+        (published, catalog): (&'a Published, &'a Catalog),
+        by: &'a Deployment,
         labels: LineLabels,
     ) -> Self {
+        let all = catalog.groups.values().flat_map(|group| &group.deployments);
+        let home = all.filter(|known| is_beside(by, known)).map(Arc::clone).collect();
         let (prices, sums) = (BTreeMap::new(), Sums::new(labels));
-        Self { passed, catalog, provider, prices, sums, is_part: false }
+        let provider = &*by.provider;
+        Self { passed, published, catalog, home, provider, prices, sums, is_part: false }
     }
 
     /// All answers were read. Where some counted nothing, what the provider says of all of them counts.
@@ -244,12 +251,17 @@ impl<'a> Reckoning<'a> {
     /// By the model that was asked for where an answer names a version of it, else by the one that it
     /// names, else by any that was asked for.
     fn price_of(&self, model: &str) -> Pricing {
-        let price = |model: &str| priced(self.catalog, &[self.provider], model);
+        let price = |model: &str| {
+            prices(self.catalog, &[self.provider], &self.home, model).first().copied().cloned()
+        };
         let asked = &self.passed.models;
         let of_version = asked.iter().find(|name| is_version(model, name));
         let known = of_version.and_then(|name| price(name)).or_else(|| price(model));
         let known = known.or_else(|| asked.iter().find_map(|name| price(name)));
-        known.or_else(|| self.price_of_version(model)).unwrap_or_default()
+        known
+            .or_else(|| self.price_of_version(model))
+            .or_else(|| self.published.price_at(self.provider, model))
+            .unwrap_or_default()
     }
 
     /// What the deployment costs of whose model this is a version.
