@@ -15,13 +15,15 @@ use crate::sse::{self, MAX_FRAME_BYTES, Splitter};
 
 mod counts;
 mod course;
+mod skim;
 mod written;
 
 use counts::Counts;
 use course::Course;
+use skim::Skim;
 
-/// A longer answer in one piece, or a longer event, passes without being metered: the last event of
-/// OpenAI's responses repeats all of them.
+/// A longer event passes without being metered: the last one of OpenAI's responses repeats all of
+/// them. Of a longer answer in one piece, long members are not read.
 pub const MAX_METERED_BYTES: usize = 8 << 20;
 
 /// A frame of a stream that counts nothing, in a form that is not known, is taken for a token.
@@ -45,6 +47,8 @@ pub struct Meter {
 enum Form {
     /// One text, or an array of them.
     Json(BytesMut),
+    /// The same, longer than is held.
+    Long(Skim),
     Events(Splitter),
     /// One text a line.
     Lines(BytesMut),
@@ -92,7 +96,17 @@ impl Meter {
     pub fn push(&mut self, read: &Bytes) {
         let whole = match &mut self.form {
             Form::Media | Form::Blind => true,
-            Form::Json(held) => hold(held, read, MAX_METERED_BYTES),
+            Form::Json(held) if held.len() + read.len() <= MAX_METERED_BYTES => {
+                held.extend_from_slice(read);
+                true
+            }
+            Form::Json(held) => {
+                let mut skim = Skim::default();
+                let fits = skim.push(held, MAX_METERED_BYTES) && skim.push(read, MAX_METERED_BYTES);
+                self.form = Form::Long(skim);
+                fits
+            }
+            Form::Long(skim) => skim.push(read, MAX_METERED_BYTES),
             Form::Events(_) => self.events(read),
             Form::Lines(_) => self.lines(read),
             Form::Amazon(_) => self.amazon(read),
@@ -106,6 +120,12 @@ impl Meter {
     pub fn finish(&mut self) {
         match std::mem::replace(&mut self.form, Form::Media) {
             Form::Json(held) => self.json(&held),
+            Form::Long(skim) => {
+                let (left, words) = skim.finish();
+                self.json(&left);
+                self.text_bytes += words;
+                self.uncounted += if self.counts.usage().is_none() { words } else { 0 };
+            }
             Form::Events(mut splitter) => self.frame(splitter.rest()),
             Form::Lines(held) => self.read(&held),
             form @ (Form::Amazon(_) | Form::Media | Form::Blind) => self.form = form,
@@ -277,15 +297,6 @@ impl Meter {
         }
         counts
     }
-}
-
-/// Keeps `read` if all of it fits.
-fn hold(held: &mut BytesMut, read: &[u8], most: usize) -> bool {
-    let fits = held.len() + read.len() <= most;
-    if fits {
-        held.extend_from_slice(read);
-    }
-    fits
 }
 
 #[cfg(test)]

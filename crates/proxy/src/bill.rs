@@ -357,7 +357,8 @@ impl Bill {
     /// includes.
     pub(crate) fn streamed_in_all(&mut self, usage: Option<Usage>, text: (u64, u64)) {
         self.first_piece();
-        self.count.streamed.sums(usage.and_then(Usage::if_credible), text);
+        let usage = usage.and_then(Usage::if_credible).map(|usage| self.tariff.counted(usage));
+        self.count.streamed.sums(usage, text);
     }
 
     fn first_piece(&mut self) {

@@ -26,7 +26,7 @@ use crate::pace::TOO_LATE;
 use crate::pieces::Pieces;
 use crate::relay::provider_of;
 use crate::stream::{Ending, Long, Stream};
-use crate::{MAX_HELD_REPLY_BYTES, MAX_TRANSLATED_REPLY_BYTES, Upstream};
+use crate::{MAX_HELD_REPLY_BYTES, Upstream};
 
 /// As much of an error's body is read as anyone will look at.
 const MAX_ERROR_BYTES: usize = 64 << 10;
@@ -335,11 +335,11 @@ async fn whole(
             .map_err(|_| Failure::new(deployment, ProviderError::connection(provider.speaker())))?;
         let Ok(data) = frame.into_data() else { continue };
         held.push(data, room);
-        if held.len() > MAX_TRANSLATED_REPLY_BYTES {
-            let long = ProviderError::long_reply(provider.speaker(), MAX_TRANSLATED_REPLY_BYTES);
-            return Err(Failure::new(deployment, long));
-        }
-        if held.len() > MAX_HELD_REPLY_BYTES && provider.passes(request, &deployment.target) {
+        if held.len() > MAX_HELD_REPLY_BYTES {
+            if !provider.passes(request, &deployment.target) {
+                let long = ProviderError::long_reply(provider.speaker(), MAX_HELD_REPLY_BYTES);
+                return Err(Failure::new(deployment, long));
+            }
             let deployment = Arc::clone(deployment);
             let pieces = Pieces::new(body, provider.speaker());
             return Ok(Part::Long(Long::new(Some(held.take()), head.headers, pieces, deployment)));

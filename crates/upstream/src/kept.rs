@@ -20,7 +20,7 @@ use crate::attempt::Attempt;
 use crate::call::PLAIN;
 use crate::error::Failure;
 use crate::relay::{Relay, Relayed, in_time, provider_of};
-use crate::{MAX_TRANSLATED_REPLY_BYTES, Upstream};
+use crate::{MAX_HELD_REPLY_BYTES, Upstream};
 
 mod answers;
 mod listed;
@@ -296,8 +296,8 @@ impl Keeper<'_> {
         let mut body = BytesMut::new();
         while let Some(piece) = std::future::poll_fn(|cx| answered.poll_next(cx)).await {
             body.extend_from_slice(&piece.map_err(|error| self.failed(error))?);
-            if body.len() > MAX_TRANSLATED_REPLY_BYTES {
-                let most = MAX_TRANSLATED_REPLY_BYTES;
+            if body.len() > MAX_HELD_REPLY_BYTES {
+                let most = MAX_HELD_REPLY_BYTES;
                 return Err(self.failed(ProviderError::long_reply(self.speaker(), most)));
             }
         }

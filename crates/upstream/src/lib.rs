@@ -55,11 +55,9 @@ use rumours::Rumours;
 use sight::Sight;
 use table::{Backend, Table};
 
-/// A non-stream answer up to this long is held, so that its headers can tell what it cost.
-pub const MAX_HELD_REPLY_BYTES: usize = 8 << 20;
-/// A longer answer that is to be translated is an error: its own bytes would mean nothing to the
-/// client.
-pub const MAX_TRANSLATED_REPLY_BYTES: usize = 32 << 20;
+/// An answer in one piece up to this long is held, so that its headers can tell what it cost. A longer
+/// one that is to be translated is an error: its own bytes would mean nothing to the client.
+pub const MAX_HELD_REPLY_BYTES: usize = 32 << 20;
 
 /// What calls to providers need of their node.
 #[derive(Clone)]

@@ -16,7 +16,7 @@ use dunlin_types::{
     AzureLogin, AzureSource, Clock, DeploymentId, Epoch, GoogleSource, MonoMillis, NodeId, Secret,
     Source, Tls, Tokens, Trust, UnixMillis,
 };
-use dunlin_upstream::{Answer, Bounds, Config, MAX_TRANSLATED_REPLY_BYTES, Relay, Upstream};
+use dunlin_upstream::{Answer, Bounds, Config, MAX_HELD_REPLY_BYTES, Relay, Upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -509,7 +509,7 @@ async fn a_deployment_whose_ca_file_is_missing_is_not_called_in_another_way() {
 
 #[tokio::test]
 async fn what_is_too_long_to_be_translated_is_an_error_and_else_passes() {
-    let base = long_server(MAX_TRANSLATED_REPLY_BYTES + 1).await;
+    let base = long_server(MAX_HELD_REPLY_BYTES + 1).await;
     let (upstream, _gossip) = node(1, Vec::new());
     for (provider, expected) in [("openai", None), ("anthropic", Some("more than 32 MB"))] {
         let mut group = group(std::slice::from_ref(&base));

@@ -57,6 +57,18 @@ impl Tariff {
     }
 
     /// How the request was served, for its price.
+    /// What was counted: of who makes pictures and does not tell them apart, all is pictures.
+    pub(super) fn counted(&self, usage: Usage) -> Usage {
+        if self.makes_pictures() && usage.completion_image == Tokens(0) {
+            return Usage { completion_image: usage.completion, ..usage };
+        }
+        usage
+    }
+
+    fn makes_pictures(&self) -> bool {
+        matches!(self.endpoint, Endpoint::ImageEdits | Endpoint::ImageGenerations)
+    }
+
     fn context(&self, took: u64, is_estimated: bool) -> Context {
         let mut media = self.media;
         if is_estimated {
@@ -71,10 +83,8 @@ impl Tariff {
         if self.endpoint.is_chat() && !is_sound && price.is_some_and(Price::is_of_time) {
             media.millis = took;
         }
-        let makes_pictures =
-            matches!(self.endpoint, Endpoint::ImageEdits | Endpoint::ImageGenerations);
         let by_picture =
-            self.by_picture || makes_pictures && price.is_some_and(Price::is_of_pictures);
+            self.by_picture || self.makes_pictures() && price.is_some_and(Price::is_of_pictures);
         context(media, self.tier, by_picture)
     }
 }

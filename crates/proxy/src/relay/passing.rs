@@ -121,7 +121,7 @@ impl Passing {
             }
             Made::Something => bill.streamed_in_all(usage, text),
             Made::Understood(call) => {
-                bill.streamed_in_all(usage.map(|usage| call.counted(usage)), text);
+                bill.streamed_in_all(usage, text);
                 if self.is_over && usage.is_none() {
                     bill.pictured(&call.by, &call.chat);
                 }

@@ -10,7 +10,7 @@ use dunlin_admission::Bounds;
 use dunlin_llm::{ChatRequest, Endpoint, Media, parse, parse_upload};
 use dunlin_router::Deployment;
 use dunlin_router::relay::Lenders;
-use dunlin_types::{Tokens, Usage};
+use dunlin_types::Tokens;
 
 use super::passing::Made;
 use crate::attempts::hold;
@@ -21,16 +21,6 @@ use crate::request::body;
 pub(super) struct Understood {
     pub(super) chat: ChatRequest,
     pub(super) by: Arc<Deployment>,
-}
-
-impl Understood {
-    /// What was counted: of who makes pictures and does not tell them apart, all is pictures.
-    pub(super) fn counted(&self, usage: Usage) -> Usage {
-        if makes_pictures(&self.chat) && usage.completion_image == Tokens(0) {
-            return Usage { completion_image: usage.completion, ..usage };
-        }
-        usage
-    }
 }
 
 fn makes_pictures(chat: &ChatRequest) -> bool {

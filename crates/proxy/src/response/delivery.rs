@@ -104,12 +104,12 @@ impl Delivery<'_> {
     }
 
     fn long(self, answer: Long) -> Response<Body> {
-        let Self { proxy, call, caller, bill, told, .. } = self;
+        let Self { proxy, call, caller, chat, bill, told, .. } = self;
         let by = &answer.deployment;
         let told = told.answered(proxy, call, by, &answer.headers);
         let told = told.uncounted(caller.spent(proxy), by);
         let provider = answer.headers.clone();
-        let body = long::body(answer, bill, call.endpoint);
+        let body = long::body(answer, bill, chat);
         headers::passing(told, &provider, body)
     }
 

@@ -1,8 +1,9 @@
 //! How much there is of an answer that is passed on as it comes: the seconds of a sound, the text of
-//! what was heard.
+//! what was heard, what it counts itself.
 
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
+use bytes::Bytes;
 use dunlin_llm::sound::Measure;
 use dunlin_llm::{Endpoint, Meter};
 
@@ -14,10 +15,8 @@ pub(crate) enum Length {
     Text,
     /// Its seconds.
     Sound(Measure),
-    /// What its events say.
-    Events(Box<Meter>),
-    /// Nothing.
-    Unknown,
+    /// What it says.
+    Told(Box<Meter>),
 }
 
 impl Length {
@@ -25,29 +24,36 @@ impl Length {
     pub(crate) fn of(endpoint: Endpoint, headers: &HeaderMap, bill: &Bill) -> Self {
         let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let kind = kind.unwrap_or_default();
-        if kind.starts_with("text/event-stream") {
-            return Self::Events(Box::new(Meter::new(headers)));
-        }
-        if endpoint == Endpoint::Speech && bill.wants_seconds() {
+        let meter = Meter::new(headers);
+        let is_read = !meter.is_of_media() && !meter.is_blind();
+        let is_heard = matches!(endpoint, Endpoint::Transcriptions | Endpoint::Translations);
+        if !is_read && endpoint == Endpoint::Speech && bill.wants_seconds() {
             return Self::Sound(Measure::new(kind));
         }
-        let is_heard = matches!(endpoint, Endpoint::Transcriptions | Endpoint::Translations);
-        if is_heard || endpoint.is_chat() { Self::Text } else { Self::Unknown }
+        let is_text = !is_read && (is_heard || endpoint.is_chat());
+        if is_text { Self::Text } else { Self::Told(Box::new(meter)) }
     }
 
     /// Puts the next bytes on the bill.
-    pub(crate) fn count(&mut self, bill: &mut Bill, bytes: &bytes::Bytes) {
+    pub(crate) fn count(&mut self, bill: &mut Bill, bytes: &Bytes) {
         match self {
             Self::Text => bill.streamed(None, bytes.len() as u64),
             Self::Sound(measure) => {
                 measure.push(bytes);
                 bill.sounded(measure.millis());
             }
-            Self::Events(meter) => {
+            Self::Told(meter) => {
                 meter.push(bytes);
                 bill.streamed_in_all(meter.usage(), meter.text());
             }
-            Self::Unknown => {}
         }
+    }
+
+    /// Puts what is only known at the end on the bill. Whether the answer has counted what was used.
+    pub(crate) fn finish(&mut self, bill: &mut Bill) -> bool {
+        let Self::Told(meter) = self else { return false };
+        meter.finish();
+        bill.streamed_in_all(meter.usage(), meter.text());
+        meter.usage().is_some()
     }
 }

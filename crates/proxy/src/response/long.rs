@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use axum::body::Body;
 use bytes::Bytes;
 use dunlin_journal::Outcome;
-use dunlin_llm::Endpoint;
+use dunlin_llm::ChatRequest;
 use dunlin_upstream::Long;
 use http_body::Frame;
 
@@ -14,16 +14,17 @@ use crate::bill::Bill;
 use crate::response::cut::Broken;
 use crate::response::length::Length;
 
-/// Its usage is looked for only where it comes in events; else its length tells how much there is.
-pub(crate) fn body(long: Long, mut bill: Bill, endpoint: Endpoint) -> Body {
+/// One that answers `chat`. What it does not count itself is estimated by its length.
+pub(crate) fn body(long: Long, mut bill: Bill, chat: ChatRequest) -> Body {
     bill.served_by(&long.deployment);
     bill.begun(None);
-    let length = Length::of(endpoint, &long.headers, &bill);
-    Body::new(Passing { long, bill: Some(bill), length })
+    let length = Length::of(chat.endpoint(), &long.headers, &bill);
+    Body::new(Passing { long, chat, bill: Some(bill), length })
 }
 
 struct Passing {
     long: Long,
+    chat: ChatRequest,
     bill: Option<Bill>,
     length: Length,
 }
@@ -64,7 +65,10 @@ impl Passing {
     }
 
     fn end(&mut self, outcome: Outcome) {
-        if let Some(bill) = self.bill.take() {
+        if let Some(mut bill) = self.bill.take() {
+            if !self.length.finish(&mut bill) {
+                bill.pictured(&self.long.deployment, &self.chat);
+            }
             bill.ended(outcome);
         }
     }

@@ -22,7 +22,7 @@ use super::Keeper;
 use crate::attempt::Attempt;
 use crate::error::Failure;
 use crate::relay::{Relayed, provider_of};
-use crate::{MAX_TRANSLATED_REPLY_BYTES, Upstream};
+use crate::{MAX_HELD_REPLY_BYTES, Upstream};
 
 /// Objects with an answer in each line.
 pub(super) struct Answers {
@@ -56,7 +56,7 @@ impl Answers {
             within,
             objects: objects.into(),
             read: Some(read),
-            lines: Lines::new(MAX_TRANSLATED_REPLY_BYTES),
+            lines: Lines::new(MAX_HELD_REPLY_BYTES),
             number: 0,
         }
     }
