@@ -20,6 +20,17 @@ mod bad;
 
 pub use bad::BadRequest;
 
+/// What a model reads beside its prompt, and may be as long: instructions, tools, documents to rank.
+const BESIDE: [&str; 8] = [
+    "documents",
+    "functions",
+    "instructions",
+    "suffix",
+    "system",
+    "systemInstruction",
+    "system_instruction",
+    "tools",
+];
 /// The longest name of a model. It goes into records, messages and headers.
 pub const MAX_MODEL_BYTES: usize = 512;
 
@@ -133,10 +144,7 @@ fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Fact
         let route = endpoint.route();
         return Err(BadRequest::Missing { route, name: "max_tokens" });
     }
-    // Instructions and tools are members of their own there, and as long as the rest.
     let is_anthropic = endpoint.dialect() == Dialect::Anthropic;
-    let prompt = if is_anthropic { Span { start: 0, end: text.len() } } else { prompt };
-
     let options = members.iter().find(|member| member.name == "stream_options");
     let mut edits = reader.cuts.edits;
     let usage_wish = match reader.stream {
@@ -165,7 +173,7 @@ fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Fact
         choices: reader.choices,
         prompts: prompts(endpoint, &text[prompt.range()]),
         prompt,
-        prompt_tokens: prompt_tokens(&text.as_bytes()[prompt.range()]),
+        prompt_tokens: prompt_tokens(&text.as_bytes()[prompt.range()]) + reader.beside,
         labels: reader.labels.finish(),
         extras: reader.extras,
         names: reader.names,
@@ -182,6 +190,8 @@ struct Reader<'a> {
     /// The value of `stream`, if it is true.
     stream: Option<Span>,
     prompt: Option<Span>,
+    /// Of what belongs to the prompt and stands beside it.
+    beside: Tokens,
     max_tokens: Option<Tokens>,
     has_max_tokens: bool,
     max_completion_tokens: Option<Tokens>,
@@ -208,6 +218,7 @@ impl<'a> Reader<'a> {
             model: None,
             stream: None,
             prompt: None,
+            beside: Tokens(0),
             max_tokens: (!endpoint.is_chat()).then_some(Tokens(0)),
             has_max_tokens: false,
             max_completion_tokens: None,
@@ -260,13 +271,7 @@ impl<'a> Reader<'a> {
                     return Ok(());
                 }
             }
-            Role::Upstream if self.endpoint.dialect() == Dialect::Gemini => {
-                self.gemini_bounds(member)?;
-            }
-            Role::Upstream if member.name == "top_logprobs" && self.endpoint.is_chat() => {
-                self.bound(member).map(drop)?;
-            }
-            Role::Upstream => {}
+            Role::Upstream => self.upstream(member)?,
             Role::Extra => {
                 let taken = self.extras.take(&member.name, value);
                 taken.map_err(|expected| self.invalid(member, expected))?;
@@ -289,6 +294,20 @@ impl<'a> Reader<'a> {
             Cow::Borrowed(name) => Name::At(Span::of(name, self.text)),
             Cow::Owned(ref name) => Name::Unescaped(name.as_str().into()),
         });
+        Ok(())
+    }
+
+    /// A member that is the provider's to read.
+    fn upstream(&mut self, member: &Member<'_>) -> Result<(), BadRequest> {
+        if BESIDE.contains(&&*member.name) {
+            self.beside = self.beside + prompt_tokens(member.value.as_bytes());
+        }
+        if self.endpoint.dialect() == Dialect::Gemini {
+            self.gemini_bounds(member)?;
+        }
+        if member.name == "top_logprobs" && self.endpoint.is_chat() {
+            self.bound(member)?;
+        }
         Ok(())
     }
 

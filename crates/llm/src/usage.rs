@@ -88,11 +88,15 @@ impl Wire {
         let completion = self.completion_tokens_details.or(self.output_tokens_details);
         let completion = completion.unwrap_or_default();
         let count = |number: Option<u64>| Tokens(number.unwrap_or(0));
-        let asked = self.prompt_tokens.or(self.input_tokens)?;
+        let said = self.completion_tokens.or(self.output_tokens).unwrap_or(0);
+        let is_any = |tokens: &u64| *tokens > 0;
+        // Vectors and ranks are counted in all by some.
+        let rest = self.total_tokens.map(|total| total.saturating_sub(said)).filter(is_any);
+        let asked = self.prompt_tokens.or(self.input_tokens);
+        let asked = asked.filter(is_any).or(rest).or(asked)?;
         let hit = self.prompt_cache_hit_tokens.or(self.cached_tokens);
         let cached = prompt.cached_tokens.or(hit);
         let of_cached = prompt.cached_tokens_details.unwrap_or_default();
-        let said = self.completion_tokens.or(self.output_tokens).unwrap_or(0);
         let thought = completion.reasoning_tokens.or(self.reasoning_tokens).unwrap_or(0);
         // xAI counts thought beside what was said; all others as a part of it.
         let with_thought = said.saturating_add(thought);
@@ -197,6 +201,8 @@ mod tests {
                 r#"{"input_tokens":5,"output_tokens":3,"input_tokens_details":{"cached_tokens":1},"output_tokens_details":{"reasoning_tokens":2}}"#,
                 Usage { cached: Tokens(1), reasoning: Tokens(2), ..usage(5, 3) },
             ),
+            (r#"{"total_tokens":5000}"#, usage(5000, 0)),
+            (r#"{"prompt_tokens":0,"total_tokens":5000}"#, usage(5000, 0)),
         ];
         for (text, expected) in cases {
             assert_eq!(read(text), Some(expected), "{text}");

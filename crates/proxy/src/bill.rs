@@ -143,7 +143,11 @@ impl Bill {
         }
         match counted {
             _ if self.background => self.settle_background(Outcome::Success),
-            Some(usage) => self.settle(Outcome::Success, &usage),
+            Some(usage) => {
+                let used = self.with_prompt(usage);
+                self.record.estimated = used != usage;
+                self.settle(Outcome::Success, &used)
+            }
             None => {
                 let written = self.count_whole(chat, reply);
                 self.settle_estimate(Outcome::Success, written)

@@ -93,6 +93,13 @@ impl Usage {
         (self != Self::default()).then_some(self)
     }
 
+    /// Whether there is an answer, and nothing that it answers: some servers do not count a prompt
+    /// that was in their cache.
+    #[must_use]
+    pub fn lacks_prompt(&self) -> bool {
+        self.prompt == Tokens(0) && self.completion > Tokens(0)
+    }
+
     /// Prompt and completion together.
     #[must_use]
     pub fn total(&self) -> Tokens {

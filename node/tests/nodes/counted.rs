@@ -246,3 +246,74 @@ async fn heads_tell_what_nobody_knows_the_price_of_and_what_was_left_out() -> an
     assert_eq!(told.transpose()?, Some("context-management-2025-06-27"));
     Ok(())
 }
+
+/// A path, its request, the provider, its answer, and what is on record: prompt and completion.
+type Whole = (&'static str, Value, &'static str, String, (Option<u64>, u64));
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_charged_by_what_it_counts_however_long_and_whatever_it_leaves_out()
+-> anyhow::Result<()> {
+    let words = json!([{"role": "user", "content": "word ".repeat(1_000)}]);
+    let picture = |megabytes: usize| "A".repeat(megabytes << 20);
+    let chat = |picture: &str| {
+        format!(
+            r#"{{"id":"a","object":"chat.completion","created":1,"model":"up","choices":[{{"index":0,"message":{{"role":"assistant","content":"hi","images":[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{picture}"}}}}]}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":500,"completion_tokens":4000,"total_tokens":4500}}}}"#
+        )
+    };
+    let pictures = format!(
+        r#"{{"created":1,"data":[{{"b64_json":"{}"}}],"usage":{{"input_tokens":1000,"output_tokens":40000,"total_tokens":41000}}}}"#,
+        picture(33)
+    );
+    let ollama = r#"{"model":"up","message":{"role":"assistant","content":"hi"},"done":true,"done_reason":"stop","eval_count":7}"#;
+    let ranks = r#"{"results":[{"index":0,"relevance_score":0.5}],"usage":{"total_tokens":20002}}"#;
+    let asked = json!({"messages": words});
+    let cases: [Whole; 6] = [
+        ("/v1/chat/completions", asked.clone(), "openai", chat(&picture(12)), (Some(500), 4000)),
+        ("/v1/chat/completions", asked.clone(), "openai", chat(&picture(33)), (Some(500), 4000)),
+        ("/v1/images/generations", json!({"prompt": "a"}), "openai", pictures, (Some(1000), 40000)),
+        ("/v1/chat/completions", asked.clone(), "ollama_chat", ollama.to_owned(), (None, 7)),
+        (
+            "/v1/messages",
+            json!({"messages": words, "max_tokens": 9}),
+            "ollama_chat",
+            ollama.to_owned(),
+            (None, 7),
+        ),
+        (
+            "/v1/rerank",
+            json!({"query": "a", "documents": ["b"]}),
+            "hosted_vllm",
+            ranks.to_owned(),
+            (Some(20_002), 0),
+        ),
+    ];
+    let (mut servers, mut models) = (Vec::new(), String::new());
+    for (number, (_, _, provider, answer, _)) in cases.iter().enumerate() {
+        let server = Scripted::start("application/json", vec![answer.clone()]).await?;
+        let (name, model) = (format!("m{number}"), format!("{provider}/up"));
+        models += &harness::deployment(&name, &model, &server.api_base());
+        servers.push(server);
+    }
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let setup = harness::start_with(1, mock, format!("model_list:\n{models}")).await?;
+    let caller = setup.cluster.client();
+    for (number, (path, mut ask, _, answer, (prompt, completion))) in cases.into_iter().enumerate()
+    {
+        ask["model"] = format!("m{number}").into();
+        let reply = caller.post(&setup.cluster.url(0, path), &ask).await?;
+        assert_eq!(reply.status, 200, "{number}: {}", &reply.body[..reply.body.len().min(500)]);
+        assert!(reply.body.len() * 2 > answer.len(), "{number}");
+        let record = setup.records(0)?.pop().expect("it is on record");
+        assert_eq!(record["completion"], completion, "{number}: {record}");
+        let charged = record["prompt"].as_u64().expect("a count");
+        // "word " is a token.
+        let is_counted = |charged: u64| (1_000..1_100).contains(&charged);
+        assert!(prompt.map_or(is_counted(charged), |known| known == charged), "{number}: {record}");
+        if answer.len() < 32 << 20 {
+            let told: Value = reply.json()?;
+            let told = told["usage"].as_object().expect("it tells its usage");
+            assert!(told.values().any(|count| *count == json!(charged)), "{number}: {told:?}");
+        }
+    }
+    Ok(())
+}

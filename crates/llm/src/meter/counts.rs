@@ -150,8 +150,13 @@ impl Counts {
             counts |= set(of(self), at(&value, path));
         }
         self.reported = value.get("cost").and_then(|cost| dollars(cost).ok()?).or(self.reported);
-        // xAI counts thought beside what was said; all others as a part of it.
         let total = at(&value, "total_tokens");
+        // Vectors and ranks are counted in all by some.
+        if self.prompt.is_none_or(|prompt| prompt == 0) {
+            let rest = total.map(|total| total.saturating_sub(self.completion.unwrap_or(0)));
+            counts |= set(&mut self.prompt, rest.filter(|tokens| *tokens > 0));
+        }
+        // xAI counts thought beside what was said; all others as a part of it.
         let parts = [self.prompt, self.completion, self.reasoning].map(Option::unwrap_or_default);
         if total == Some(parts.into_iter().fold(0, u64::saturating_add)) {
             self.completion = Some(parts[1].saturating_add(parts[2]));

@@ -258,6 +258,23 @@ fn facts_are_read() {
 }
 
 #[test]
+fn what_stands_beside_a_prompt_is_counted_with_it() {
+    let long = "x".repeat(4_000);
+    for (endpoint, body) in [
+        (Endpoint::ChatCompletions, format!(r#"{{"messages":[],"tools":[{{"a":"{long}"}}]}}"#)),
+        (Endpoint::Responses, format!(r#"{{"input":"","instructions":"{long}"}}"#)),
+        (Endpoint::Messages, format!(r#"{{"messages":[],"max_tokens":1,"system":"{long}"}}"#)),
+        (Endpoint::GenerateContent, format!(r#"{{"contents":[],"systemInstruction":"{long}"}}"#)),
+        (Endpoint::Completions, format!(r#"{{"prompt":"","suffix":"{long}"}}"#)),
+        (Endpoint::Rerank, format!(r#"{{"query":"","documents":["{long}"]}}"#)),
+    ] {
+        let request = parse(endpoint, body.clone().into(), Some("m")).expect(&body);
+        let estimate = request.prompt_estimate().0;
+        assert!((1_000..1_010).contains(&estimate), "{endpoint:?}: {estimate}");
+    }
+}
+
+#[test]
 fn an_inline_image_is_not_counted_by_its_bytes() {
     let image = "A".repeat(400_000);
     let body = format!(

@@ -18,9 +18,14 @@ pub(super) fn counted(chat: &ChatRequest, answer: &ChatReply) -> Option<Usage> {
     (!is_uncounted).then_some(usage)
 }
 
-/// Whether a whole answer is to be counted here.
+/// Whether a whole answer is to be counted here, or the prompt of it.
 pub(crate) fn must_count(chat: &ChatRequest, answer: &ChatReply) -> bool {
-    counted(chat, answer).is_none() && chat.endpoint().tells_usage() && !chat.background()
+    let counted = counted(chat, answer).filter(|usage| !lacks_prompt(chat, usage));
+    counted.is_none() && chat.endpoint().tells_usage() && !chat.background()
+}
+
+fn lacks_prompt(chat: &ChatRequest, usage: &Usage) -> bool {
+    chat.endpoint().is_chat() && usage.lacks_prompt()
 }
 
 impl Bill {
@@ -57,6 +62,10 @@ impl Bill {
             return answer;
         }
         self.served_by(by);
+        if let Some(usage) = counted(chat, &answer) {
+            self.count_prompt(chat);
+            return answer.telling(self.with_prompt(usage));
+        }
         let written = self.count_whole(chat, &answer);
         answer.telling(self.estimate(written))
     }

@@ -40,9 +40,9 @@ impl Streamed {
         (self.usage, self.text_bytes, self.uncounted) = (usage, text_bytes, uncounted);
     }
 
-    /// Whether the provider has counted all of it.
+    /// Whether the provider has counted all of it, and what it answers.
     pub(super) fn is_counted(&self) -> bool {
-        self.usage.is_some() && self.uncounted == 0
+        self.usage.is_some_and(|usage| !usage.lacks_prompt()) && self.uncounted == 0
     }
 
     /// The usage, and whether it is an estimate: of everything, by its completion, if nothing was
@@ -83,6 +83,8 @@ mod tests {
             (&[(Some((9, 1)), 0), (None, 400), (Some((9, 88)), 0)], (9, 88), false),
             (&[(Some((9, 1)), 0)], (9, 1), false),
             (&[(Some((9, 0)), 400)], (9, 100), true),
+            // The prompt was in a cache, and nobody counted it: the bill does.
+            (&[(Some((0, 88)), 400)], (0, 88), false),
             // A running count, as Google's, includes the piece that it comes with.
             (&[(Some((9, 30)), 100), (Some((9, 60)), 100)], (9, 60), false),
             (&[(Some((9, 500)), 100), (None, 100)], (9, 500), false),

@@ -55,7 +55,9 @@ impl Bill {
 
     /// Whether an answer that is at its end is to be counted here, by the model's encoding.
     pub(crate) fn must_count_words(&self) -> bool {
-        !self.background && self.count.words.is_some() && !self.count.streamed.is_counted()
+        let Count { words, streamed, .. } = &self.count;
+        let is_some = words.is_some() || streamed.usage.is_some();
+        !self.background && is_some && !streamed.is_counted()
     }
 
     /// Ends when they can be, or that takes too long.
@@ -78,7 +80,17 @@ impl Bill {
     /// What was used of an answer that comes in pieces, and whether that is an estimate.
     pub(super) fn used(&mut self) -> (Usage, bool) {
         let written = if self.count.streamed.is_counted() { Tokens(0) } else { self.count_words() };
-        self.count.streamed.used(written, |completion| self.estimate(completion))
+        let (used, is_estimate) =
+            self.count.streamed.used(written, |completion| self.estimate(completion));
+        (self.with_prompt(used), is_estimate || used.lacks_prompt())
+    }
+
+    /// What was used for a chat, with the prompt as it is counted here if its provider did not.
+    pub(super) fn with_prompt(&self, used: Usage) -> Usage {
+        if used.lacks_prompt() && self.tariff.endpoint.is_chat() {
+            return Usage { prompt: self.count.prompt_estimate, ..used };
+        }
+        used
     }
 
     /// Counts a prompt and the whole answer to it, and guesses what cannot be counted.
@@ -110,7 +122,9 @@ impl Bill {
 
     /// Counts a prompt here, if its provider has counted nothing.
     pub(crate) fn count_prompt(&mut self, chat: &ChatRequest) {
-        let is_known = self.count.streamed.usage.is_some() || self.count.prompt_counted;
+        let usage = self.count.streamed.usage;
+        let is_known =
+            usage.is_some_and(|usage| !usage.lacks_prompt()) || self.count.prompt_counted;
         if is_known || self.background || !chat.endpoint().tells_usage() {
             return;
         }
