@@ -291,7 +291,9 @@ async fn an_answer_is_charged_by_what_it_counts_however_long_and_whatever_it_lea
     for (number, (_, _, provider, answer, _)) in cases.iter().enumerate() {
         let server = Scripted::start("application/json", vec![answer.clone()]).await?;
         let (name, model) = (format!("m{number}"), format!("{provider}/up"));
-        models += &harness::deployment(&name, &model, &server.api_base());
+        let base = server.api_base();
+        let base = if *provider == "openai" { &*base } else { base.trim_end_matches("/v1") };
+        models += &harness::deployment(&name, &model, base);
         servers.push(server);
     }
     let mock = MockUpstream::start(Settings::default()).await?;
