@@ -102,7 +102,7 @@ fn counted_by(by: &Tokenizer, chat: &ChatRequest, model: &str) -> Result<Tokens,
     let form = chat.form_with(&[]).map_err(Refused::BadRequest)?;
     let body = write_chat(&form, model, ChatStyle::COMPATIBLE);
     let count = by.count_chat(model, &body);
-    Ok(count.map_or_else(|_| chat.prompt_estimate(), |count| count.tokens) + suffix)
+    Ok(count.map_or_else(|_| chat.prompt_estimate(), |count| count.tokens + suffix))
 }
 
 #[cfg(test)]
