@@ -81,7 +81,7 @@ fn one(what: &str, map: &Map, (amounts, periods): Names, report: &mut Report) ->
     let most = budgets::dollars(&amount, Some(node), report)?;
     let Some((period, node)) = first(periods) else { return Some(Allowance { most, every: None }) };
     let every = report.text(&period, Some(node))?;
-    if let Err(bad) = Length::parse(every) {
+    if let Err(bad) = Length::of_period(every) {
         return report.wrong_value(&period, node, &format!("is {bad}"));
     }
     Some(Allowance { most, every: Some(every.to_owned()) })

@@ -130,6 +130,15 @@ impl Length {
         Ok(length)
     }
 
+    /// The length of a period: not none.
+    ///
+    /// # Errors
+    /// [`BadDuration`].
+    pub fn of_period(text: &str) -> Result<Self, BadDuration> {
+        let length = Self::parse(text)?;
+        if length.count == 0 { Err(BadDuration::Nothing) } else { Ok(length) }
+    }
+
     /// About how many seconds it has, for an order by length: a month is taken for 30 days.
     #[must_use]
     pub fn seconds(&self) -> i64 {
@@ -197,10 +206,7 @@ impl Every {
     /// # Errors
     /// [`BadDuration`]. LiteLLM takes what it cannot read for a day; here it is refused.
     pub fn parse(text: &str) -> Result<Self, BadDuration> {
-        let Length { count, unit } = Length::parse(text)?;
-        if count == 0 {
-            return Err(BadDuration::Nothing);
-        }
+        let Length { count, unit } = Length::of_period(text)?;
         let seconds = match unit {
             Unit::Month if count == 1 => return Ok(Self::from(Cycle::Month)),
             Unit::Month => return Err(BadDuration::Months),

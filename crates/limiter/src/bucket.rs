@@ -35,13 +35,19 @@ struct Slot {
 impl Bucket {
     /// What is taken and has not come back at `now`.
     pub fn taken(&mut self, now: MonoMillis) -> u64 {
-        while let Some(slot) = self.slots.front()
-            && slot.last.plus(WINDOW) <= now
-        {
-            self.sum -= slot.amount;
+        let before = self.slots.len();
+        while self.slots.front().is_some_and(|slot| slot.last.plus(WINDOW) <= now) {
             self.slots.pop_front();
         }
+        if self.slots.len() < before {
+            self.add_up();
+        }
         self.sum
+    }
+
+    /// Anew: where the sum was more than can be counted, what is left says more than a difference.
+    fn add_up(&mut self) {
+        self.sum = self.slots.iter().fold(0, |sum, slot| sum.saturating_add(slot.amount));
     }
 
     /// Takes `amount` at a moment which may lie ahead, for a lease.
@@ -85,8 +91,8 @@ impl Bucket {
             slot.amount -= credit;
             left -= credit;
         }
-        self.sum -= amount - left;
         self.slots.retain(|slot| slot.amount > 0);
+        self.add_up();
     }
 
     /// The clock of who takes begins anew: all that was taken is older than what will be.
@@ -99,7 +105,7 @@ impl Bucket {
     pub fn lately(&self, now: MonoMillis) -> u64 {
         let newest =
             self.slots.iter().rev().take_while(|slot| second(slot.last) + 1 >= second(now));
-        newest.map(|slot| slot.amount).sum()
+        newest.fold(0, |sum, slot| sum.saturating_add(slot.amount))
     }
 
     /// What comes back and when, the oldest first: no slot before those of earlier seconds.
@@ -180,6 +186,25 @@ mod tests {
         let returns: Vec<_> = bucket.returns().collect();
         assert_eq!(returns, [(MonoMillis(72_000), 1), (MonoMillis(72_000), 2)]);
         assert_eq!(bucket.taken(MonoMillis(72_000)), 0);
+    }
+
+    /// A provider may say that an answer had any number of tokens.
+    #[test]
+    fn more_than_can_be_counted_comes_back_like_everything_else() {
+        let mut bucket = Bucket::default();
+        for second in 1..=3 {
+            bucket.take(u64::MAX - 5, MonoMillis(second * 1_000));
+        }
+        bucket.take(7, MonoMillis(4_000));
+        let expected =
+            [(60_999, u64::MAX), (61_000, u64::MAX), (62_000, u64::MAX), (63_000, 7), (64_000, 0)];
+        let mut given_back = bucket.clone();
+        for (now, taken) in expected {
+            assert_eq!(bucket.taken(MonoMillis(now)), taken, "at {now}");
+        }
+        given_back.give_back(u64::MAX, MonoMillis(2_000), MonoMillis(4_000));
+        assert_eq!(given_back.taken(MonoMillis(4_000)), u64::MAX, "of three");
+        assert_eq!(given_back.taken(MonoMillis(63_000)), 7);
     }
 
     #[test]

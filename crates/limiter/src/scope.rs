@@ -214,9 +214,9 @@ impl Scope {
         let taken = accounts.flat_map(|account| bucket(account).returns());
         let mut returns: Vec<_> = taken.collect();
         returns.sort_unstable();
-        let mut back = 0;
+        let mut back = 0_u64;
         let enough = returns.into_iter().find(|(_, amount)| {
-            back += amount;
+            back = back.saturating_add(*amount);
             back >= lacking
         });
         enough.map_or(WINDOW, |(at, _)| at.since(now))

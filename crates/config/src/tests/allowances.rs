@@ -43,6 +43,11 @@ fn a_budget_that_cannot_be_kept_is_told() {
             String::new(),
             "litellm_params.budget_duration is not a duration",
         ),
+        (
+            ", max_budget: 1, budget_duration: 0d",
+            String::new(),
+            "litellm_params.budget_duration is too short",
+        ),
         ("", providers("{openai: 5}"), "provider_budget_config.openai is a number, not a map"),
         (
             "",
