@@ -58,12 +58,13 @@ impl Pot {
         limit.map_or(NanoUsd(u64::MAX), |limit| less(limit, self.settled + set_aside))
     }
 
-    /// Begins a later period: nothing is settled in it, and the leases of the former one end.
-    /// The same or an earlier start changes nothing.
-    pub fn turn(&mut self, start: UnixMillis) {
-        if start > self.period {
-            *self = Self { period: start, ..Self::default() };
+    /// Begins a later period: nothing is settled in it, and the leases of the former one end, which
+    /// are returned. The same or an earlier start changes nothing.
+    pub fn turn(&mut self, start: UnixMillis) -> Vec<Lease> {
+        if start <= self.period {
+            return Vec::new();
         }
+        std::mem::replace(self, Self { period: start, ..Self::default() }).leases
     }
 
     /// Sets money aside and returns how much: half of what is free at most, but what is asked for

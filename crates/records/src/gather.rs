@@ -67,11 +67,11 @@ impl Shared {
             journals.get(node).is_none_or(|settled| cover::covers(runs, settled, since))
         };
         let is_all_here = away.is_empty() && state.removed().next().is_none();
-        let granted = if is_all_here { BTreeMap::new() } else { state.granted() };
+        let unsettled = if is_all_here { BTreeMap::new() } else { state.unsettled() };
         let missing = |node: NodeId| Missing {
             node,
             covered: covers(&node),
-            withheld: granted.get(&node).copied().unwrap_or_default(),
+            withheld: unsettled.get(&node).copied().unwrap_or_default(),
             removed: false,
         };
         let removed = state.removed().map(|(node, removed)| {

@@ -120,8 +120,8 @@ pub struct Missing {
     pub node: NodeId,
     /// Whether all of its records that are settled were found in copies.
     pub covered: bool,
-    /// What it was granted and has not settled: it may have records of that which nobody else has. A
-    /// node that stops in order gives it back.
+    /// What it was granted and has not settled, in periods that are over, too: it may have records of
+    /// that which nobody else has. A node that stops in order gives it back.
     pub withheld: NanoUsd,
     /// It is no member any more. Such a one is told of only if it is not whole.
     pub removed: bool,

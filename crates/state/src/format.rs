@@ -32,6 +32,8 @@ impl Format {
     /// A promise through a shared budget or of a single model is one, and who has promised keeps enough
     /// for it. Before, only a limit of one's own was, when it was promised.
     pub(crate) const KEEPS_PROMISES: Self = Self(3);
+    /// What was not used of a lease is known when its period is over.
+    pub(crate) const KEEPS_PASTS: Self = Self(3);
     /// No two users have one `sso_user_id`.
     pub(crate) const UNIQUE_SSO_IDS: Self = Self(3);
     /// The former text of a key is the key's for as long as it works, and no longer than the key.

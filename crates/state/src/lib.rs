@@ -18,6 +18,7 @@ mod days;
 mod format;
 mod kept;
 pub mod met;
+mod past;
 mod payer;
 mod results;
 pub mod routes;

@@ -18,6 +18,7 @@ use crate::batched::Batched;
 use crate::claims::Claims;
 use crate::command::{Day, Entity, Key, Kind, Member, Resource};
 use crate::format::Format;
+use crate::past::{Past, Pasts};
 use crate::settled::Settled;
 use crate::state::{Holder, Members, State};
 use days::DaysRow;
@@ -50,6 +51,8 @@ struct Document {
     ring_version: u64,
     settled: Vec<(NodeId, Arc<Settled>)>,
     leased: Vec<(NodeId, Epoch, u64)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pasts: Vec<(NodeId, Past)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     claims: Vec<(RequestId, UnixMillis)>,
     /// Who has them, of those who said so.
@@ -127,6 +130,7 @@ impl State {
             ring_version: self.ring.version(),
             settled: self.settled.iter().map(|(node, one)| (*node, Arc::clone(one))).collect(),
             leased: self.leased.iter().map(|(node, (epoch, to))| (*node, *epoch, *to)).collect(),
+            pasts: self.pasts.rows(),
             claims: self.claims.iter().collect(),
             claimants: self.claims.claimants().collect(),
             claims_forgotten: self.claims.forgotten(),
@@ -178,6 +182,7 @@ impl State {
             removed: document.removed.into_iter().collect(),
             settled: document.settled.into_iter().collect(),
             leased: leased.map(|(node, epoch, to)| (node, (epoch, to))).collect(),
+            pasts: Pasts::restore(document.pasts),
             claims: Claims::restore(document.claims, document.claimants, document.claims_forgotten),
             batched: document.batched.map_or_else(Batched::default, |(day, tokens)| Batched {
                 day,

@@ -16,6 +16,7 @@ use crate::claims::Claims;
 use crate::command::{Entity, Key, Kind, Member, Resource, ResourceKind};
 use crate::days::Days;
 use crate::format::Format;
+use crate::past::Pasts;
 use crate::payer::PROXY;
 use crate::results::Results;
 use crate::settled::Settled;
@@ -66,6 +67,7 @@ pub struct State {
     pub(crate) ring: Arc<Ring>,
     pub(crate) settled: OrdMap<NodeId, Arc<Settled>>,
     pub(crate) leased: OrdMap<NodeId, (Epoch, u64)>,
+    pub(crate) pasts: Pasts,
     pub(crate) claims: Claims,
     pub(crate) batched: Batched,
     pub(crate) config: Arc<Vec<ConfigRevision>>,
@@ -240,15 +242,18 @@ impl State {
         leases.filter(|lease| lease.node == node).map(Lease::unused).sum()
     }
 
-    /// The same of every node that has such money.
+    /// What nodes may have spent and not settled, each that may: what they were granted of all pots, in
+    /// periods that are over, too.
     #[must_use]
-    pub fn granted(&self) -> BTreeMap<NodeId, NanoUsd> {
-        let mut granted = BTreeMap::new();
-        for lease in self.pots.values().flat_map(|pot| &pot.leases) {
-            *granted.entry(lease.node).or_insert(NanoUsd::ZERO) += lease.unused();
+    pub fn unsettled(&self) -> BTreeMap<NodeId, NanoUsd> {
+        let leases = self.pots.values().flat_map(|pot| &pot.leases);
+        let granted = leases.map(|lease| (lease.node, lease.unused()));
+        let mut unsettled = BTreeMap::new();
+        for (node, unused) in granted.chain(self.pasts.unsettled()) {
+            *unsettled.entry(node).or_insert(NanoUsd::ZERO) += unused;
         }
-        granted.retain(|_, unused| *unused > NanoUsd::ZERO);
-        granted
+        unsettled.retain(|_, unused| *unused > NanoUsd::ZERO);
+        unsettled
     }
 
     /// The same of one spender's pots.

@@ -8,6 +8,7 @@ use dunlin_types::{EntityId, Epoch, Line, NanoUsd, NodeId, PotId, UnixMillis};
 
 use super::entities;
 use crate::command::{Charge, DaySums, Grant, Kind, Rejected, Reply, Return, Spender};
+use crate::format::Format;
 use crate::payer::{is_of_config, is_rolling};
 use crate::snapshot::Spent;
 use crate::state::{Holder, State};
@@ -59,6 +60,7 @@ pub(super) fn settle(
     state.days.add(days, state.at, is_made);
     let at = state.at;
     Arc::make_mut(state.settled.entry(node).or_default()).add((after.0, to), at);
+    state.pasts.settled(node, after.0, at);
     Ok(if reached.is_empty() { Reply::Done } else { Reply::SoftBudgetsReached(reached) })
 }
 
@@ -117,6 +119,7 @@ pub(super) fn close(state: &mut State, node: NodeId, through: Epoch) -> Reply {
 
 /// Whatever lives of a node were granted and did not spend is free.
 pub(super) fn free(state: &mut State, node: NodeId, through: Epoch) {
+    state.pasts.close(node, through);
     let ours = |pot: &Pot| pot.leases.iter().any(|l| l.node == node && l.epoch <= through);
     let leased = state.pots.iter().filter(|(_, pot)| ours(pot)).map(|(id, _)| id.clone());
     for id in leased.collect::<Vec<_>>() {
@@ -233,12 +236,17 @@ fn running(state: &State, pot: &PotId, window: &str) -> UnixMillis {
 /// held of no lease: leases begin anew.
 fn of_period<'s>(state: &'s mut State, id: &PotId, period: UnixMillis) -> &'s mut Pot {
     let pot = Arc::make_mut(state.pots.entry(id.clone()).or_default());
-    if pot.period == UnixMillis(0) && period <= state.at {
-        let settled = pot.settled;
-        pot.turn(period);
-        pot.settled = settled;
-    } else if period <= state.at {
-        pot.turn(period);
+    if period > state.at {
+        return pot;
+    }
+    let into_first = pot.settled;
+    let had_none = pot.period == UnixMillis(0);
+    let ended = pot.turn(period);
+    if had_none {
+        pot.settled = into_first;
+    }
+    if state.format >= Format::KEEPS_PASTS {
+        ended.iter().for_each(|lease| state.pasts.add(lease, state.at));
     }
     pot
 }

@@ -381,3 +381,52 @@ fn one_budget_of_a_silent_node_is_reclaimed_and_what_it_spent_is_settled_when_it
     script.run(settle(1, 0, 3, 10)).expect("settled");
     assert_eq!(script.state.spend(&pot()).0, before + NanoUsd(10));
 }
+
+/// The lease of a node that died before the period was over says no more what it may have spent.
+#[test]
+fn what_a_node_may_have_spent_in_a_period_that_is_over_is_known_until_it_has_settled() {
+    const HOUR_OF_ENTRIES: u64 = 3_600;
+    let unsettled = |script: &Script| script.state.unsettled().get(&NODE).map(|unused| unused.0);
+    let turned = |format: Option<Format>| {
+        let mut script = with_budget();
+        if let Some(to) = format {
+            script.run(Command::RaiseFormat { to }).expect("news");
+        }
+        script.run(ask(1, 0, 60)).expect("granted");
+        script.run(settle(1, 0, 1, 20)).expect("settled");
+        assert_eq!(unsettled(&script), Some(40));
+        let other = NodeId(9);
+        script.run(Command::AddNode { node: other, address: "n9:1".to_owned() }).expect("new");
+        let Command::Lease { epoch, number, returns, grants, .. } = ask(1, 3_000, 10) else {
+            panic!("it asks")
+        };
+        let ask = Command::Lease { node: other, epoch, number, returns, grants };
+        script.run(ask).expect("granted");
+        script
+    };
+    assert_eq!(unsettled(&turned(None)), None, "nodes of an earlier version do not know");
+
+    let mut script = turned(Some(Format::NEWEST));
+    assert_eq!(unsettled(&script), Some(40));
+    let copy = State::restore(&script.state.snapshot()).expect("its own");
+    assert_eq!(copy.unsettled(), script.state.unsettled());
+    script.run(settle(1, 1, 2, 5)).expect("settled");
+    assert_eq!(unsettled(&script), Some(40), "what was let in before may go on");
+    script.seq += HOUR_OF_ENTRIES;
+    script.run(settle(1, 2, 3, 5)).expect("settled");
+    assert_eq!(unsettled(&script), None);
+
+    for command in [
+        Command::CloseLives { node: NODE, through: Epoch(1) },
+        Command::All {
+            commands: vec![
+                Command::RemoveNode { node: NODE, by: String::new() },
+                Command::Reclaim { node: NODE },
+            ],
+        },
+    ] {
+        let mut script = turned(Some(Format::NEWEST));
+        script.run(command).expect("accepted");
+        assert_eq!(unsettled(&script), None);
+    }
+}
