@@ -1,5 +1,5 @@
 //! Watches the bytes of an answer that passes untouched, for what it used: the tokens it counts, in
-//! any provider's words, and the model it names.
+//! any provider's words, the model it names, and the id that it has.
 //!
 //! Counts are merged over the frames of a stream: each member that is said again replaces what was
 //! said before. However the bytes are cut, the result is the same.
@@ -26,6 +26,9 @@ use skim::Skim;
 /// them. Of a longer answer in one piece, long members are not read.
 pub const MAX_METERED_BYTES: usize = 8 << 20;
 
+/// A longer id is none.
+const MAX_ID_BYTES: usize = 256;
+
 /// A frame of a stream that counts nothing, in a form that is not known, is taken for a token.
 const BYTES_A_FRAME: u64 = 4;
 
@@ -35,6 +38,7 @@ pub struct Meter {
     form: Form,
     counts: Counts,
     model: Option<String>,
+    id: Option<String>,
     frames: u64,
     /// Bytes of text, and those of them that came after the last count.
     text_bytes: u64,
@@ -80,8 +84,9 @@ impl Meter {
     }
 
     fn begin(form: Form, counts: Counts) -> Self {
-        let (model, course) = (None, Course::default());
-        Self { form, counts, model, frames: 0, text_bytes: 0, uncounted: 0, course }
+        let course = Course::default();
+        let (model, id) = (None, None);
+        Self { form, counts, model, id, frames: 0, text_bytes: 0, uncounted: 0, course }
     }
 
     /// What one JSON text says, as a whole answer.
@@ -142,6 +147,12 @@ impl Meter {
     #[must_use]
     pub fn model(&self) -> Option<&str> {
         self.model.as_deref()
+    }
+
+    /// The answer's id: the first that it names.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
     }
 
     /// The frames of a stream so far: about a token each.
@@ -287,6 +298,12 @@ impl Meter {
                 "model" | "modelVersion" => {
                     let model = json::string(member.value).filter(|model| !model.is_empty());
                     self.model = model.map(Into::into).or(self.model.take());
+                    false
+                }
+                "id" | "responseId" if self.id.is_none() => {
+                    let id = json::string(member.value);
+                    let id = id.filter(|id| (1..=MAX_ID_BYTES).contains(&id.len()));
+                    self.id = id.map(Into::into);
                     false
                 }
                 "response" | "message" | "delta" | "interaction" if wraps => {

@@ -56,6 +56,7 @@ pub(crate) struct Bill {
     proxy: Proxy,
     permit: Option<Permit>,
     record: Box<SpendRecord>,
+    call_type: &'static str,
     tariff: Tariff,
     count: Count,
     /// Whether nobody waits for the answer: then it is charged when it is found.
@@ -90,13 +91,14 @@ impl Bill {
             stream: about.stream,
             call_id: call.call_id.clone(),
             origin: about.origin,
-            course: Course { call_type: about.call_type.to_owned(), ..Course::default() },
+            course: Course { call_type: call.call_type.to_owned(), ..Course::default() },
             ..SpendRecord::default()
         };
         Self {
             proxy,
             permit: Some(permit),
             record: Box::new(record),
+            call_type: call.call_type,
             tariff: Tariff::new(call.endpoint, about.tier, about.media),
             count: Count::new(about.prompt_estimate),
             background: false,
@@ -265,8 +267,7 @@ impl Bill {
         if tried || refusals.admit(Who::of(self.record.key), now) {
             return failed.spent(self.settle(Outcome::Failure, &Usage::default()).key_spend);
         }
-        let (of, status) = (self.tariff.endpoint.call_type(), failed.body().code);
-        self.proxy.0.open.counts.unrecorded(of, status);
+        self.proxy.0.open.counts.unrecorded(self.call_type, failed.body().code);
         let spend = self.key().map(|key| self.proxy.0.admission.key_spend(key));
         drop(self.permit.take());
         failed.spent(spend)
@@ -323,6 +324,7 @@ impl Bill {
     /// Who is asked for something that no model makes.
     pub(crate) fn read_from(&mut self, deployment: &Deployment) {
         self.record.deployment = Some(deployment.id.clone());
+        self.record.course.provider = Some(deployment.provider.to_string());
         deployment.target.model.as_ref().clone_into(&mut self.record.upstream_model);
     }
 

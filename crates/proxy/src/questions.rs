@@ -2,6 +2,7 @@
 
 pub(crate) mod calculate;
 pub(crate) mod count;
+pub(crate) mod input_tokens;
 pub(crate) mod model_info;
 pub(crate) mod models;
 pub(crate) mod one_model;

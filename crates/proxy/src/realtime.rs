@@ -44,10 +44,13 @@ const FORWARDED: [HeaderName; 4] = [
     HeaderName::from_static("openai-safety-identifier"),
 ];
 
+/// What LiteLLM's spend logs call it.
+const CALL_TYPE: &str = "_arealtime";
+
 /// GET /v1/realtime?model=
 pub(crate) async fn serve(State(proxy): State<Proxy>, request: Request) -> Response<Body> {
     // Errors of ours are in OpenAI's form.
-    let call = Call::begin(&proxy, Endpoint::ChatCompletions, &request);
+    let call = Call::begin(&proxy, Endpoint::ChatCompletions, &request).named(CALL_TYPE);
     let call = Arc::new(call);
     let answered = conduct(&proxy, &call, request).await;
     call.answer(&proxy, answered)

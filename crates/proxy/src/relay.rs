@@ -10,11 +10,10 @@ use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, Response};
 use bytes::Bytes;
-use dunlin_admission::Refusal;
 use dunlin_journal::Origin;
 use dunlin_ledger::Pricing;
 use dunlin_llm::credentials::key_in_query;
-use dunlin_llm::{Endpoint, Named};
+use dunlin_llm::{Endpoint, Labels, Named};
 use dunlin_providers::relay::sent_model;
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::relay::{Asked, Lenders, lenders};
@@ -25,6 +24,7 @@ use crate::attempts::entry;
 use crate::attempts::{GroupFailed, not_asked};
 use crate::bill::Bill;
 use crate::bill::report;
+use crate::request::body;
 use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::response::error::{Failed, Refused, Unanswered};
@@ -53,6 +53,9 @@ use wanted::Wanted;
 /// The header by which a client chooses whose credential is lent.
 const MODEL_HEADER: HeaderName = HeaderName::from_static("x-litellm-model");
 
+/// What LiteLLM's spend logs call a call that is passed on.
+pub(crate) const PASSED: &str = "pass_through_endpoint";
+
 /// One of our prefixes that leads to a provider's own API.
 #[derive(Clone, Copy)]
 pub(crate) struct Way {
@@ -70,7 +73,7 @@ pub(crate) const MESSAGE_BATCHES: Way =
 pub(crate) async fn serve(proxy: &Proxy, way: Way, request: Request) -> Response<Body> {
     // Errors of ours are in OpenAI's form, as LiteLLM has them on the routes with a prefix.
     let endpoint = if way.owned { Endpoint::Messages } else { Endpoint::ChatCompletions };
-    let call = Call::begin(proxy, endpoint, &request);
+    let call = Call::begin(proxy, endpoint, &request).named(PASSED);
     let answered = conduct(proxy, &call, way, request).await;
     call.answer(proxy, answered)
 }
@@ -87,20 +90,23 @@ async fn conduct(
     let mut caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
     let path = path::below(&head.uri, way)?;
     let path = &*path;
-    let (most, at) = (serving.settings.max_request_bytes, (way.prefix, path));
-    let Sent { whole: body, upload } = upload::take(body, &head, &caller, at, most).await?;
-    let (labels, body) = caller.said(&head, body, batches::is_heard(way, &head, path))?;
-    let body = usage::asked_for(&serving.settings, way, path, body);
-    let wanted = Wanted::read(way, &head, path, &body)?;
-    let mut origin = call.client.origin(&serving.settings, &head.headers, &labels)?;
-    let heard = wanted.batch.as_ref().map(|batch| batch.hear(&caller)).transpose()?;
-    caller.count_for(proxy, &mut origin).await?;
-    let lenders = choose(&serving, &caller, way, &head, &wanted)?;
+    let Passing { labels, body, upload, wanted, mut origin } =
+        read(call, (way, path), &serving, &caller, (&head, body)).await?;
+    let refused = |origin: &Origin, failed| refused(call, &wanted, origin, failed);
+    let heard = wanted.batch.as_ref().map(|batch| batch.hear(&caller)).transpose();
+    let heard = heard.map_err(|failed| refused(&origin, failed))?;
+    let counted = caller.count_for(proxy, &mut origin).await;
+    counted.map_err(|no| refused(&origin, no.into()))?;
+    let lenders = choose(&serving, &caller, way, &head, &wanted);
+    let lenders = lenders.map_err(|failed| refused(&origin, failed))?;
     let lenders = ready(proxy, &serving.catalog, lenders, &origin.tags);
 
     let demand = wanted.demand((proxy, call), &serving, way, &lenders);
     let admitted = proxy.0.admission.admit(caller.key(), demand.clone()).await;
-    let permit = admitted.map_err(|no| refusal(call, &caller, &wanted, &origin, no))?;
+    let permit = admitted.map_err(|no| {
+        let no = Refused::admission(no, &caller, call.started).bounded_by(wanted.bounded_by());
+        refused(&origin, no.into())
+    })?;
     let told =
         AnswerHeaders::of_admission(call, &caller, permit.limits()).spending(caller.spent(proxy));
     let mut bill = Bill::open(proxy.clone(), permit, call, &caller, wanted.about(origin));
@@ -200,6 +206,51 @@ impl Picked<'_> {
     }
 }
 
+/// A call that was read.
+struct Passing {
+    labels: Labels,
+    body: Bytes,
+    upload: Option<Upload>,
+    wanted: Wanted,
+    origin: Origin,
+}
+
+/// Reads a call. One that cannot be read is on record with what it names.
+async fn read(
+    call: &Call,
+    (way, path): (Way, &str),
+    serving: &Serving,
+    caller: &Caller,
+    (head, body): (&Parts, Body),
+) -> Result<Passing, Refused> {
+    let settings = &serving.settings;
+    let (most, at) = (settings.max_request_bytes, (way.prefix, path));
+    let Sent { whole: sent, upload } = upload::take(body, head, caller, at, most).await?;
+    let read = || {
+        let heard = batches::is_heard(way, head, path);
+        let (labels, body) = caller.said(head, sent.clone(), heard)?;
+        let body = usage::asked_for(settings, way, path, body);
+        let wanted = Wanted::read(way, head, path, &body)?;
+        let origin = call.client.origin(settings, &head.headers, &labels)?;
+        Ok((labels, body, wanted, origin))
+    };
+    let read = read().inspect_err(|_| {
+        let named = Named::read(path, body::kind(&head.headers), &sent);
+        let model = named.as_ref().ok().and_then(|named| named.models().next());
+        call.known.asks(model.unwrap_or_default(), false);
+        call.is_for(settings, head, &sent);
+    });
+    let (labels, body, wanted, origin) = read?;
+    Ok(Passing { labels, body, upload, wanted, origin })
+}
+
+/// A call that was read is refused: what it asks for goes on record.
+fn refused(call: &Call, wanted: &Wanted, origin: &Origin, failed: Failed) -> Failed {
+    call.known.asks(wanted.model(), false);
+    call.known.is_for(origin.clone());
+    failed
+}
+
 /// The call as its provider gets it, which knows the model by the second name.
 fn passed(
     method: &Method,
@@ -257,11 +308,6 @@ fn ready(proxy: &Proxy, catalog: &Catalog, lenders: Lenders, tags: &[String]) ->
         }
         Err(_) => 2,
     })
-}
-
-fn refusal(call: &Call, caller: &Caller, wanted: &Wanted, origin: &Origin, no: Refusal) -> Refused {
-    call.known.asks(wanted.model(), false, "pass_through_endpoint", origin);
-    Refused::admission(no, caller, call.started).bounded_by(wanted.bounded_by())
 }
 
 /// Nobody answered, unless it was the client who gave up.

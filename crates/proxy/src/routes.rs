@@ -11,13 +11,13 @@ use dunlin_providers::relay::PREFIXES;
 
 use crate::ids::Kind;
 use crate::questions::{
-    calculate, count, model_info, models, one_model, openapi, token_counter, transform,
+    calculate, count, input_tokens, model_info, models, one_model, openapi, token_counter,
+    transform,
 };
 use crate::relay::Way;
 use crate::request::named_path;
 use crate::request::said::Path;
 use crate::stored::conversations::Of;
-use crate::stored::unmade::Wanted;
 use crate::stored::{self, About};
 use crate::{Proxy, Routes, chat, gemini, realtime, relay, socket};
 
@@ -160,27 +160,35 @@ fn serve_named(endpoint: Endpoint) -> MethodRouter<Proxy> {
     )
 }
 
-/// What can be done with something that a provider keeps, and under what prefixes: the last ones
-/// name the provider of files and batches that are new.
+/// What can be done with one thing that a provider keeps.
+const ABOUT_ONE: [(Method, About); 16] = {
+    use Kind::{Batch, Call, File, Job, Response};
+    const fn about(kind: Kind, suffix: &'static str, call_type: &'static str) -> About {
+        About { kind, suffix, call_type }
+    }
+    [
+        (Method::GET, about(Response, "", "aget_responses")),
+        (Method::DELETE, about(Response, "", "adelete_responses")),
+        (Method::POST, about(Response, "/cancel", "acancel_responses")),
+        (Method::GET, about(Response, "/input_items", "alist_input_items")),
+        (Method::GET, about(File, "", "afile_retrieve")),
+        (Method::DELETE, about(File, "", "afile_delete")),
+        (Method::GET, about(File, "/content", "afile_content")),
+        (Method::GET, about(Batch, "", "aretrieve_batch")),
+        (Method::POST, about(Batch, "/cancel", "acancel_batch")),
+        (Method::GET, about(Job, "", "aretrieve_fine_tuning_job")),
+        (Method::POST, about(Job, "/cancel", "acancel_fine_tuning_job")),
+        (Method::POST, about(Job, "/pause", "apause_fine_tuning_job")),
+        (Method::POST, about(Job, "/resume", "aresume_fine_tuning_job")),
+        (Method::GET, about(Job, "/events", "alist_fine_tuning_events")),
+        (Method::GET, about(Job, "/checkpoints", "alist_fine_tuning_checkpoints")),
+        (Method::POST, about(Call, "/hangup", "_arealtime")),
+    ]
+};
+
+/// What can be done with things that a provider keeps, and under what prefixes: the last ones name the
+/// provider of files and batches that are new.
 fn kept(mut table: Table) -> Table {
-    const THINGS: [(&str, Method, Kind, &str); 16] = [
-        ("/responses/{id}", Method::GET, Kind::Response, ""),
-        ("/responses/{id}", Method::DELETE, Kind::Response, ""),
-        ("/responses/{id}/cancel", Method::POST, Kind::Response, "/cancel"),
-        ("/responses/{id}/input_items", Method::GET, Kind::Response, "/input_items"),
-        ("/files/{id}", Method::GET, Kind::File, ""),
-        ("/files/{id}", Method::DELETE, Kind::File, ""),
-        ("/files/{id}/content", Method::GET, Kind::File, "/content"),
-        ("/batches/{id}", Method::GET, Kind::Batch, ""),
-        ("/batches/{id}/cancel", Method::POST, Kind::Batch, "/cancel"),
-        ("/fine_tuning/jobs/{id}", Method::GET, Kind::Job, ""),
-        ("/fine_tuning/jobs/{id}/cancel", Method::POST, Kind::Job, "/cancel"),
-        ("/fine_tuning/jobs/{id}/pause", Method::POST, Kind::Job, "/pause"),
-        ("/fine_tuning/jobs/{id}/resume", Method::POST, Kind::Job, "/resume"),
-        ("/fine_tuning/jobs/{id}/events", Method::GET, Kind::Job, "/events"),
-        ("/fine_tuning/jobs/{id}/checkpoints", Method::GET, Kind::Job, "/checkpoints"),
-        ("/realtime/calls/{id}/hangup", Method::POST, Kind::Call, "/hangup"),
-    ];
     const PREFIXES: [(&str, Option<&str>); 5] = [
         ("", None),
         ("/v1", None),
@@ -189,16 +197,16 @@ fn kept(mut table: Table) -> Table {
         ("/hosted_vllm/v1", Some("hosted_vllm")),
     ];
     for (prefix, provider) in PREFIXES {
-        for (path, method, kind, suffix) in THINGS {
-            let one = about_one(&method, About { kind, suffix });
-            table = table.with(&format!("{prefix}{path}"), method, one);
+        for (method, about) in ABOUT_ONE {
+            let path = format!("{prefix}/{}/{{id}}{}", about.kind.collection(), about.suffix);
+            let one = about_one(&method, about);
+            table = table.with(&path, method, one);
         }
         let (files, batches) = (format!("{prefix}/files"), format!("{prefix}/batches"));
         let jobs = format!("{prefix}/fine_tuning/jobs");
-        let made = |what| format!("{prefix}/responses/{what}");
         table = table
-            .with(&made("input_tokens"), Method::POST, unmade(Wanted::InputTokens))
-            .with(&made("compact"), Method::POST, unmade(Wanted::Compaction))
+            .post(&format!("{prefix}/responses/input_tokens"), input_tokens::serve)
+            .post(&format!("{prefix}/responses/compact"), compact)
             .with(&files, Method::POST, upload(provider))
             .with(&files, Method::GET, list(Kind::File, provider))
             .post(&batches, make_batch)
@@ -219,13 +227,13 @@ fn message_batches(table: Table) -> Table {
         ("/{id}/cancel", Method::POST, "/cancel"),
         ("/{id}/results", Method::GET, "/results"),
     ];
-    let kind = Kind::MessageBatch;
+    let (kind, call_type) = (Kind::MessageBatch, relay::PASSED);
     let make = move |State(proxy): State<Proxy>, request: Request| async move {
         relay::serve(&proxy, relay::MESSAGE_BATCHES, request).await
     };
     let mut table = table.post(ALL, make).with(ALL, Method::GET, list(kind, None));
     for (path, method, suffix) in ONE {
-        let one = about_one(&method, About { kind, suffix });
+        let one = about_one(&method, About { kind, suffix, call_type });
         table = table.with(&format!("{ALL}{path}"), method, one);
     }
     table
@@ -289,10 +297,8 @@ fn about_one(method: &Method, about: About) -> MethodRouter<Proxy> {
     )
 }
 
-fn unmade(wanted: Wanted) -> MethodRouter<Proxy> {
-    post(move |State(proxy): State<Proxy>, request: Request| async move {
-        stored::unmade::serve(&proxy, wanted, request).await
-    })
+async fn compact(State(proxy): State<Proxy>, request: Request) -> Response<Body> {
+    stored::compaction::serve(&proxy, request).await
 }
 
 fn upload(provider: Option<&'static str>) -> MethodRouter<Proxy> {

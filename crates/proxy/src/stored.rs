@@ -10,7 +10,6 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, Method, Response};
 use bytes::Bytes;
 use dunlin_admission::{Bounds, Demand};
-use dunlin_journal::Origin;
 use dunlin_llm::Labels;
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::{Deployment, Group};
@@ -34,7 +33,7 @@ mod accounts;
 pub(crate) mod answer;
 pub(crate) mod batches;
 pub(crate) mod bucket;
-mod compaction;
+pub(crate) mod compaction;
 pub(crate) mod conversations;
 pub(crate) mod fetch;
 pub(crate) mod files;
@@ -49,7 +48,6 @@ mod refusals;
 mod resumed;
 pub(crate) mod shares;
 mod turn;
-pub(crate) mod unmade;
 pub(crate) mod watch;
 
 use answer::Answer;
@@ -60,6 +58,8 @@ pub(crate) struct About {
     pub(crate) kind: Kind,
     /// What follows the id in the path.
     pub(crate) suffix: &'static str,
+    /// What LiteLLM's spend logs call it.
+    pub(crate) call_type: &'static str,
 }
 
 /// Answers one request about one thing.
@@ -69,7 +69,7 @@ pub(crate) async fn serve(
     id: &str,
     request: Request,
 ) -> Response<Body> {
-    let call = Call::begin(proxy, about.kind.endpoint(), &request);
+    let call = Call::begin(proxy, about.kind.endpoint(), &request).named(about.call_type);
     let answered = conduct(proxy, &call, about, id, request).await;
     call.answer(proxy, answered)
 }
@@ -84,6 +84,7 @@ async fn conduct(
     let serving = proxy.0.serving.load_full();
     let (head, _body) = request.into_parts();
     let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
+    call.is_for(&serving.settings, &head, &Bytes::new());
     let opened = proxy.0.ids.open(about.kind, id, caller.owner());
     let kept = opened.map_err(|bad| Refused::no_such(about.kind, id, bad))?;
     let (headers, labels) = (&head.headers, &Labels::default());
@@ -166,44 +167,20 @@ impl Asking<'_> {
         tokens: Tokens,
         cost: Bounds,
     ) -> Result<(Bill, AnswerHeaders), Failed> {
-        let (caller, origin) = self.known(model).await?;
-        let about = BillAbout::stored(model, tokens, origin);
-        self.open(&caller, caller.key(), about, cost).await
-    }
-
-    /// The same for what is free for everyone: it takes nothing of a limit.
-    pub(crate) async fn admit_free(&self, model: &str) -> Result<(Bill, AnswerHeaders), Failed> {
-        let (caller, origin) = self.known(model).await?;
-        let about = BillAbout::stored(model, Tokens(0), origin);
-        self.open(&caller, None, about, Bounds::default()).await
-    }
-
-    /// On whose behalf it is asked, if they may call the model.
-    async fn known(&self, model: &str) -> Result<(Caller, Origin), Failed> {
+        let Self { proxy, call, serving, headers, .. } = *self;
+        call.known.asks(model, false);
         let mut caller = self.caller.clone();
-        let settings = &self.serving.settings;
-        let mut origin = self.call.client.origin(settings, self.headers, self.labels)?;
-        caller.count_for(self.proxy, &mut origin).await?;
-        caller.check_end_user(&self.serving.catalog, model)?;
-        Ok((caller, origin))
-    }
-
-    /// Opens a bill of `caller`, whom `limits` bind.
-    async fn open(
-        &self,
-        caller: &Caller,
-        limits: Option<&dunlin_state::Caller>,
-        about: BillAbout<'_>,
-        cost: Bounds,
-    ) -> Result<(Bill, AnswerHeaders), Failed> {
-        let Self { proxy, call, headers, .. } = *self;
-        let demand = self.demand(about.model, about.prompt_estimate, cost);
-        let admitted = proxy.0.admission.admit(limits, demand).await;
-        let permit = admitted.map_err(|no| Refused::admission(no, caller, call.started))?;
-        let told = AnswerHeaders::of_admission(call, caller, permit.limits());
+        let mut origin = call.client.origin(&serving.settings, headers, self.labels)?;
+        caller.count_for(proxy, &mut origin).await?;
+        caller.check_end_user(&serving.catalog, model)?;
+        let demand = self.demand(model, tokens, cost);
+        let admitted = proxy.0.admission.admit(caller.key(), demand).await;
+        let permit = admitted.map_err(|no| Refused::admission(no, &caller, call.started))?;
+        let told = AnswerHeaders::of_admission(call, &caller, permit.limits());
         let told = told.spending(caller.spent(proxy));
-        let mut bill = Bill::open(proxy.clone(), permit, call, caller, about);
-        bill.tell(report::of(proxy, caller, headers));
+        let about = BillAbout::relayed(model, tokens, origin);
+        let mut bill = Bill::open(proxy.clone(), permit, call, &caller, about);
+        bill.tell(report::of(proxy, &caller, headers));
         Ok((bill, told))
     }
 

@@ -48,6 +48,16 @@ pub fn path_of_call(call_type: &str) -> &str {
         "atranscription" => "/audio/transcriptions",
         "atranslation" => "/audio/translations",
         "_arealtime" => "/realtime",
+        "aget_responses" | "adelete_responses" | "acancel_responses" | "alist_input_items" => {
+            "/responses/{response_id}"
+        }
+        "acompact_responses" => "/responses/compact",
+        "aconversations" => "/conversations",
+        "acreate_file" | "afile_list" => "/files",
+        "afile_retrieve" | "afile_delete" | "afile_content" => "/files/{file_id}",
+        "acreate_batch" | "alist_batches" => "/batches",
+        "aretrieve_batch" | "acancel_batch" => "/batches/{batch_id}",
+        "acreate_fine_tuning_job" | "alist_fine_tuning_jobs" => "/fine_tuning/jobs",
         other => other,
     }
 }

@@ -43,6 +43,7 @@ mod hostile;
 mod keys;
 mod limits;
 mod lists;
+mod log_rows;
 mod lowered;
 mod members;
 mod messages;

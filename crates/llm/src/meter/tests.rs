@@ -165,6 +165,36 @@ fn each_providers_words_are_understood() {
 }
 
 #[test]
+fn an_answer_has_the_first_id_that_it_names() {
+    let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(MAX_ID_BYTES + 1));
+    for (kind, answer, id) in [
+        (
+            JSON,
+            r#"{"id":"chatcmpl-1","choices":[{"message":{"tool_calls":[{"id":"call_1"}]}}]}"#,
+            Some("chatcmpl-1"),
+        ),
+        (SSE, "data: {\"id\":\"a\",\"choices\":[]}\n\ndata: {\"id\":\"b\"}\n\n", Some("a")),
+        (
+            SSE,
+            "data: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\"}}\n\n\
+            data: {\"content_block\":{\"id\":\"toolu_1\"}}\n\n",
+            Some("msg_1"),
+        ),
+        (
+            SSE,
+            "data: {\"response\":{\"id\":\"resp_1\"}}\n\ndata: {\"item\":{\"id\":\"i\"}}\n\n",
+            Some("resp_1"),
+        ),
+        (JSON, r#"{"responseId":"g","candidates":[]}"#, Some("g")),
+        (JSON, r#"{"id":""}"#, None),
+        (JSON, r#"{"id":7}"#, None),
+        (JSON, &long, None),
+    ] {
+        assert_eq!(metered(kind, answer.as_bytes(), &[3]).id(), id, "{answer}");
+    }
+}
+
+#[test]
 fn amazons_frames_and_headers_are_read() {
     let kind = "application/vnd.amazon.eventstream";
     let stream = [amazon("{}"), amazon(r#"{"usage":{"inputTokens":5,"outputTokens":2}}"#)].concat();

@@ -10,8 +10,6 @@ pub(crate) struct About<'a> {
     pub(crate) model: &'a str,
     pub(crate) stream: bool,
     pub(crate) prompt_estimate: Tokens,
-    /// What is asked for, in LiteLLM's words.
-    pub(crate) call_type: &'static str,
     /// The service tier that is asked for.
     pub(crate) tier: Option<Tier>,
     pub(crate) media: Media,
@@ -24,22 +22,16 @@ impl<'a> About<'a> {
             model: chat.model(),
             stream: chat.stream(),
             prompt_estimate: chat.prompt_estimate(),
-            call_type: chat.endpoint().call_type(),
             tier: chat.service_tier(),
             media: Media::asked(chat),
             origin,
         }
     }
 
-    /// A call about something that a provider keeps.
-    pub(crate) fn stored(model: &'a str, prompt_estimate: Tokens, origin: Origin) -> Self {
-        Self { call_type: "stored", ..Self::relayed(model, prompt_estimate, origin) }
-    }
-
-    /// A call of a provider's own API, or of an address that the configuration names.
+    /// A call that is passed on: of a provider's own API, about something that one keeps, or of an
+    /// address that the configuration names.
     pub(crate) fn relayed(model: &'a str, prompt_estimate: Tokens, origin: Origin) -> Self {
-        let call_type = "pass_through_endpoint";
         let (tier, media) = (None, Media::default());
-        Self { model, stream: false, prompt_estimate, call_type, tier, media, origin }
+        Self { model, stream: false, prompt_estimate, tier, media, origin }
     }
 }

@@ -31,7 +31,8 @@ const TELL_EVERY: u64 = 60_000;
 #[derive(Default)]
 pub(crate) struct RecordDraft {
     who: OnceLock<Who>,
-    what: OnceLock<RequestSummary>,
+    what: OnceLock<Asked>,
+    origin: OnceLock<Origin>,
 }
 
 /// For whom a request is refused.
@@ -50,11 +51,9 @@ impl Who {
     }
 }
 
-struct RequestSummary {
+struct Asked {
     model: String,
     stream: bool,
-    call_type: &'static str,
-    origin: Origin,
 }
 
 impl RecordDraft {
@@ -73,11 +72,15 @@ impl RecordDraft {
         }
     }
 
-    /// What was asked for, once that is refused.
-    pub(crate) fn asks(&self, model: &str, stream: bool, call_type: &'static str, of: &Origin) {
+    /// What is asked for. What is heard first holds.
+    pub(crate) fn asks(&self, model: &str, stream: bool) {
         let model = model[..model.floor_char_boundary(MAX_MODEL_BYTES)].to_owned();
-        let origin = of.clone();
-        let _known_already = self.what.set(RequestSummary { model, stream, call_type, origin });
+        let _known_already = self.what.set(Asked { model, stream });
+    }
+
+    /// On whose behalf it is asked for. What is heard first holds.
+    pub(crate) fn is_for(&self, origin: Origin) {
+        let _known_already = self.origin.set(origin);
     }
 }
 
@@ -160,7 +163,7 @@ pub(crate) fn note(proxy: &Proxy, call: &Call, failed: &Failed) {
         return;
     }
     let counts = &proxy.0.open.counts;
-    let unrecorded = || counts.unrecorded(call.endpoint.call_type(), failed.body().code);
+    let unrecorded = || counts.unrecorded(call.call_type, failed.body().code);
     let Some(who) = call.known.who.get() else { return unrecorded() };
     let key = match who {
         Who::Master => None,
@@ -176,14 +179,13 @@ pub(crate) fn note(proxy: &Proxy, call: &Call, failed: &Failed) {
         ended: proxy.0.clock.unix(),
         call_id: call.call_id.clone(),
         fault: Some(Box::new(record::fault(failed.body()))),
-        course: Course { call_type: call.endpoint.call_type().to_owned(), ..Course::default() },
+        origin: call.known.origin.get().cloned().unwrap_or_default(),
+        course: Course { call_type: call.call_type.to_owned(), ..Course::default() },
         ..SpendRecord::default()
     };
-    if let Some(RequestSummary { model, stream, call_type, origin }) = call.known.what.get() {
+    if let Some(Asked { model, stream }) = call.known.what.get() {
         model.clone_into(&mut record.model);
         record.stream = *stream;
-        (*call_type).clone_into(&mut record.course.call_type);
-        record.origin = origin.clone();
     }
     if let Err(error) = proxy.0.admission.note(record) {
         error!(request.id = %call.id, %error, "cannot record a refused request");

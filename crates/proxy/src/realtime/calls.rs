@@ -38,7 +38,7 @@ use crate::response::headers;
 use crate::stale::Detour;
 use crate::stored::answer::{collect, refusal};
 use crate::stored::{alone, ask};
-use crate::{Proxy, Serving};
+use crate::{Proxy, Serving, realtime};
 
 const ROUTE: &str = "/realtime/calls";
 /// A longer description of a side is none.
@@ -46,7 +46,9 @@ const MAX_SDP_BYTES: usize = 256 << 10;
 
 /// Answers one call.
 pub(crate) async fn create(State(proxy): State<Proxy>, request: Request) -> Response<Body> {
-    let call = Arc::new(Call::begin(&proxy, Endpoint::ChatCompletions, &request));
+    let call = Arc::new(
+        Call::begin(&proxy, Endpoint::ChatCompletions, &request).named(realtime::CALL_TYPE),
+    );
     let answered = conduct(&proxy, &call, request).await;
     call.answer(&proxy, answered)
 }

@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use super::speakers;
 use crate::Proxy;
 use crate::attempts::hold;
+use crate::realtime;
 use crate::request::call::Call;
 use crate::request::pass::Pass;
 use crate::request::posted::Posted;
@@ -36,7 +37,7 @@ const OURS: [&str; 3] = ["metadata", "litellm_metadata", "tags"];
 
 /// Answers one request for a secret.
 pub(crate) async fn create(State(proxy): State<Proxy>, request: Request) -> Response<Body> {
-    let call = Call::begin(&proxy, Endpoint::ChatCompletions, &request);
+    let call = Call::begin(&proxy, Endpoint::ChatCompletions, &request).named(realtime::CALL_TYPE);
     let answered = conduct(&proxy, &call, request).await;
     call.answer(&proxy, answered)
 }

@@ -70,7 +70,7 @@ impl Asker {
         let serving = self.proxy.0.serving.load_full();
         caller.check_end_user(&serving.catalog, &self.model)?;
         let call = Call::of_headers(&self.proxy, self.call.endpoint, &self.headers);
-        let call = Call { call_id: self.call.call_id.clone(), ..call };
+        let call = Call { call_id: self.call.call_id.clone(), ..call }.named(self.call.call_type);
         let demand = Demand::unpriced(call.id, &self.group, Tokens(0), serving.settings.counted);
         let real = caller.access().map_or(&*self.model, |access| access.unalias(&self.model));
         let behind = behind(&self.group, real).map(Arc::from);
@@ -80,9 +80,7 @@ impl Asker {
         let permit =
             admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
         let told = AnswerHeaders::of_admission(&call, &caller, permit.limits());
-        let about =
-            About { call_type: "_arealtime", ..About::relayed(&self.model, Tokens(0), origin) };
-        let about = About { stream: true, ..about };
+        let about = About { stream: true, ..About::relayed(&self.model, Tokens(0), origin) };
         let mut bill = Bill::open(self.proxy.clone(), permit, &call, &caller, about);
         bill.tell(report::of(&self.proxy, &caller, &self.headers));
         if let Some((by, demand)) = by.zip(there) {

@@ -322,7 +322,7 @@ struct Known {
 async fn answered(
     proxy: &Proxy,
     mut relayed: Relayed,
-    (bill, told): (Bill, AnswerHeaders),
+    (mut bill, told): (Bill, AnswerHeaders),
     by: &Deployment,
     Known { watched, counted, shares, labels, owner }: Known,
 ) -> Result<Response<Body>, Failed> {
@@ -337,6 +337,11 @@ async fn answered(
         Ok(None) => return Err(bill.fail(Refused::LongAnswer { most: MAX_OBJECT_BYTES })),
         Err(broken) => return Err(bill.fail(Refused::Answered(Box::new(broken)))),
     };
+    let told_body = match owner {
+        Some(owner) => Sealing::new(proxy, owner, by).object(&body, Kind::MessageBatch, by),
+        None => body.clone(),
+    };
+    bill.answered_as(noted::text(&told_body, "id"));
     match watched.shelf.read(&body) {
         Some(batch) => {
             let shares = match keep(proxy, by, &batch.id, (shares, labels)).await {
@@ -353,16 +358,11 @@ async fn answered(
             warn!("a provider's answer does not say which batch it has made: it is not charged")
         }
     }
-    let body = match owner {
-        Some(owner) => {
-            let kind = Kind::MessageBatch;
-            noted::note(proxy, kind, owner, by, &body).await;
-            Sealing::new(proxy, owner, by).object(&body, kind, by)
-        }
-        None => body,
-    };
+    if let Some(owner) = owner {
+        noted::note(proxy, Kind::MessageBatch, owner, by, &body).await;
+    }
     bill.delivered_free();
-    let Whole { status, fields, body } = Whole::of(status, fields, body);
+    let Whole { status, fields, body } = Whole::of(status, fields, told_body);
     Ok(headers::relayed(told, status, fields, body))
 }
 

@@ -17,7 +17,7 @@ use crate::attempts::hold;
 use crate::bill::report;
 use crate::bill::{About, Bill};
 use crate::relay::upload::{self, Sent};
-use crate::relay::{fields, passing, path};
+use crate::relay::{PASSED, fields, passing, path};
 use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::response::error::{Failed, Refused};
@@ -40,7 +40,7 @@ pub(crate) async fn serve(State(proxy): State<Proxy>, request: Request) -> Respo
     if !endpoint.methods.is_empty() && !endpoint.methods.iter().any(|takes| **takes == *method) {
         return front::wrong_method().await;
     }
-    let call = Call::begin(&proxy, Endpoint::ChatCompletions, &request);
+    let call = Call::begin(&proxy, Endpoint::ChatCompletions, &request).named(PASSED);
     let rest = rest.to_owned();
     let answered = conduct(&proxy, &call, &serving, (endpoint, &rest), request).await;
     call.answer(&proxy, answered)
@@ -69,6 +69,8 @@ async fn conduct(
     let most = serving.settings.max_request_bytes;
     let Sent { whole: body, upload } = upload::take_any(body, &head, &caller, most).await?;
     let progress = upload.as_ref().map(Upload::progress);
+    call.known.asks(&endpoint.path, false);
+    call.is_for(&serving.settings, &head, &body);
     let (labels, body) = caller.said(&head, body, false)?;
     let mut origin = call.client.origin(&serving.settings, &head.headers, &labels)?;
     caller.count_for(proxy, &mut origin).await?;

@@ -109,6 +109,9 @@ impl Passing {
         if let (Some(price), Some(model)) = (self.price.as_mut(), self.meter.model()) {
             price.learn(bill, model);
         }
+        if bill.answer_id().is_none() && !matches!(self.made, Made::Nothing) {
+            bill.answered_as(self.meter.id().map(str::to_owned));
+        }
         if self.length.is_some() {
             return;
         }

@@ -2,25 +2,30 @@
 
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Response, Uri};
+use bytes::Bytes;
 use dunlin_journal::Origin;
-use dunlin_llm::{ChatRequest, Dialect, Endpoint, Stamp};
+use dunlin_llm::{ChatRequest, Dialect, Endpoint, Said, Stamp};
 use dunlin_types::{MonoMillis, RequestId, UnixMillis};
 use uuid::Builder;
 
 use crate::bill::refused::{self, RecordDraft};
+use crate::request::body;
 use crate::request::caller::Caller;
 use crate::request::origin::Client;
 use crate::response::error::{Failed, Refused};
 use crate::response::framing::Framing;
 use crate::response::told::client_call_id;
 use crate::several::Race;
-use crate::{Proxy, Serving};
+use crate::{Proxy, Serving, Settings};
 
 /// What is known of a request before it is read.
 pub(crate) struct Call {
     /// What is asked, and in whose words the answer and all errors are.
     pub(crate) endpoint: Endpoint,
+    /// What the request log calls it, in LiteLLM's words.
+    pub(crate) call_type: &'static str,
     pub(crate) id: RequestId,
     /// The id the client is told.
     pub(crate) call_id: String,
@@ -43,6 +48,11 @@ impl Call {
         Self { framing, client, ..Self::of_headers(proxy, endpoint, request.headers()) }
     }
 
+    /// The same of what is none of the endpoint's own calls, but answered in its words.
+    pub(crate) fn named(self, call_type: &'static str) -> Self {
+        Self { call_type, ..self }
+    }
+
     /// A call that is not on record.
     pub(crate) fn of_headers(proxy: &Proxy, endpoint: Endpoint, headers: &HeaderMap) -> Self {
         let (started, began) = (proxy.0.clock.unix(), proxy.0.clock.mono());
@@ -53,6 +63,7 @@ impl Call {
         let is_named_in_errors = proxy.0.serving.load().settings.names_call_in_errors;
         Self {
             endpoint,
+            call_type: endpoint.call_type(),
             id,
             call_id,
             started,
@@ -92,8 +103,18 @@ impl Call {
 
     /// The request is refused: what it asked for is on its record.
     pub(crate) fn refuse(&self, chat: &ChatRequest, origin: &Origin, refused: Refused) -> Refused {
-        self.known.asks(chat.model(), chat.stream(), self.endpoint.call_type(), origin);
+        self.known.asks(chat.model(), chat.stream());
+        self.known.is_for(origin.clone());
         refused
+    }
+
+    /// On whose behalf it is, should it be refused: as its headers and such a body say.
+    pub(crate) fn is_for(&self, settings: &Settings, head: &Parts, body: &Bytes) {
+        let said = Said::read(body::kind(&head.headers), body);
+        let labels = said.map(|said| said.labels).unwrap_or_default();
+        if let Ok(origin) = self.client.said(settings, &head.headers, &labels) {
+            self.known.is_for(origin);
+        }
     }
 
     /// Whether the body of its error has its id: OpenAI's form has a place for it.

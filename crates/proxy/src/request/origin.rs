@@ -38,7 +38,7 @@ impl Client {
         Self { peer, forwarded: client::forwarded(headers), user_agent: agent, asks }
     }
 
-    /// With what the body and the headers say.
+    /// With what the body and the headers say, which is what all requests must say.
     pub(crate) fn origin(
         &self,
         settings: &Settings,
@@ -46,15 +46,26 @@ impl Client {
         body: &Labels,
     ) -> Result<Origin, Refused> {
         let demands = &settings.demands;
+        let origin = self.said(settings, headers, body)?;
+        if demands.no_tags && !origin.tags.is_empty() {
+            return Err(Refused::Unfit { param: "metadata.tags", message: words::NO_TAGS.into() });
+        }
+        if demands.user && self.asks && origin.end_user.is_none() {
+            return Err(Refused::MissingParam("user".to_owned()));
+        }
+        Ok(origin)
+    }
+
+    /// With what the body and the headers say, whatever that is.
+    pub(crate) fn said(
+        &self,
+        settings: &Settings,
+        headers: &HeaderMap,
+        body: &Labels,
+    ) -> Result<Origin, Refused> {
         let labels = body.with_headers(headers, &settings.end_user_headers);
         let Labels { end_user, tags, spend_metadata, session } =
             labels.map_err(Refused::BadRequest)?;
-        if demands.no_tags && !tags.is_empty() {
-            return Err(Refused::Unfit { param: "metadata.tags", message: words::NO_TAGS.into() });
-        }
-        if demands.user && self.asks && end_user.is_none() {
-            return Err(Refused::MissingParam("user".to_owned()));
-        }
         let ip = client::address(self.peer, self.forwarded, settings.trusts_forwarded_for);
         let user_agent = self.user_agent.clone();
         Ok(Origin { end_user, tags, spend_metadata, session, ip, user_agent })

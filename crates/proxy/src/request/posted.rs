@@ -41,6 +41,7 @@ impl Posted {
         let (head, body) = request.into_parts();
         let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
         let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
+        call.is_for(&serving.settings, &head, &body);
         let (labels, body) = match Pass::shown(&proxy.0.ids, &serving.settings, &head.headers) {
             // What its maker's key requires was in what it was made by.
             Some(_) => (Labels::default(), body),

@@ -49,7 +49,9 @@ impl Unread {
     ) -> Result<Received, Failed> {
         let Self { head, body, path_model } = self;
         let most = serving.settings.max_request_bytes;
-        let body = body::read(body, &head.headers, most).await?;
+        let body = body::read(body, &head.headers, most).await.inspect_err(|_| {
+            call.is_for(&serving.settings, &head, &Bytes::new());
+        })?;
         let (own, body) = own(serving, call.endpoint, body)?;
         let mut opened = OpenedBody::of(proxy, call.endpoint, caller, (body, most)).await?;
         let is_moderation = call.endpoint == Endpoint::Moderations;
@@ -57,14 +59,17 @@ impl Unread {
         let path_model = path_model.as_deref().or(moderator.as_deref());
         let is_redacted = is_redacted(serving, &head.headers);
         opened.opening.redact(is_redacted);
-        let chat = match parsed(call, caller, &head, &opened.body, path_model) {
+        let parsed = |model| parsed(call, caller, &head, &opened.body, model);
+        let chat = match parsed(path_model) {
             Err(Refused::BadRequest(BadRequest::MissingModel)) => {
-                let model = default_model(proxy, call, serving, (&head, &opened.body));
-                let model = model.ok_or(Refused::BadRequest(BadRequest::MissingModel))?;
-                parsed(call, caller, &head, &opened.body, Some(&model))?
+                match default_model(proxy, call, serving, (&head, &opened.body)) {
+                    Some(model) => parsed(Some(&model)),
+                    None => Err(Refused::BadRequest(BadRequest::MissingModel)),
+                }
             }
-            chat => chat?,
+            chat => chat,
         };
+        let chat = chat.inspect_err(|_| call.is_for(&serving.settings, &head, &opened.body))?;
         let chat = as_configured(serving, chat, &head.headers);
         if let Some(why) = own.as_ref().and_then(|_| alone(&chat, serving)) {
             return Err(Refused::Unfit { param: "api_key", message: why.to_owned() }.into());
@@ -125,7 +130,9 @@ fn parsed(
         parse(endpoint, body.clone(), path_model)
     };
     let chat = chat.map_err(Refused::BadRequest)?;
-    caller.check_required(kind, body)?;
+    caller
+        .check_required(kind, body)
+        .inspect_err(|_| call.known.asks(chat.model(), chat.stream()))?;
     chat.with_headers(headers).with_query(head.uri.query()).map_err(Refused::BadRequest)
 }
 

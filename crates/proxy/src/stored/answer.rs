@@ -110,13 +110,15 @@ impl Answer {
         Made { counted, shares, input }: Made,
     ) -> Result<Response<Body>, Failed> {
         let by = Arc::clone(&self.by);
-        let Whole { told, bill, body } = self.whole().await?;
+        let Whole { told, mut bill, body } = self.whole().await?;
         if let Some(input) = input
             && let Err(failed) = keep(asking.proxy, &by, &body, &input).await
         {
             return Err(bill.fail(failed));
         }
         noted::note(asking.proxy, kind, sealing.owner(), &by, &body).await;
+        let sealed = sealing.object(&body, kind, &by);
+        bill.answered_as(noted::text(&sealed, "id"));
         let batch = (kind == Kind::Batch).then(|| KeptBatch::read(&body)).flatten();
         if let Some(batch) = batch {
             bill.watch(&by, Thing::kept(kind, &batch.id).counted(counted).shared(shares)).await;
@@ -134,7 +136,7 @@ impl Answer {
                 told
             }
         };
-        Ok(headers::json(told, sealing.object(&body, kind, &by)))
+        Ok(headers::json(told, sealed))
     }
 
     /// The object with its ids sealed. What was made while nobody waited for it is charged now.
@@ -148,12 +150,11 @@ impl Answer {
         // The master sees what others pay for.
         let pays = self.asker == sealing.owner();
         let Whole { told, mut bill, body } = self.whole().await?;
+        let sealed = sealing.object(&body, kind, &by);
+        bill.answered_as(noted::text(&sealed, "id"));
         match kind {
             Kind::Response if pays => match found::response(&by, KeptResponse::read(&body), now) {
-                Some(finished) => {
-                    bill.answered_as(noted::text(&body, "id").map(|id| sealing.answer_id(&id)));
-                    bill.delivered_found(&by, finished);
-                }
+                Some(finished) => bill.delivered_found(&by, finished),
                 None => bill.delivered_free(),
             },
             Kind::Batch if pays => {
@@ -179,7 +180,7 @@ impl Answer {
                 bill.delivered_free();
             }
         }
-        Ok(headers::json(told, sealing.object(&body, kind, &by)))
+        Ok(headers::json(told, sealed))
     }
 
     /// A list of what has no ids of its own outside.

@@ -19,11 +19,13 @@ use crate::request::posted::Posted;
 use crate::response::error::{Failed, Refused};
 
 const ROUTE: &str = "/batches";
+/// What LiteLLM's spend logs call it.
+const CALL_TYPE: &str = "acreate_batch";
 const INPUT: &[&Place] = &[&["input_file_id"]];
 
 /// Answers one request to make a batch.
 pub(crate) async fn create(proxy: &Proxy, request: Request) -> Response<Body> {
-    let call = Call::begin(proxy, Endpoint::Responses, &request);
+    let call = Call::begin(proxy, Endpoint::Responses, &request).named(CALL_TYPE);
     let answered = conduct(proxy, &call, request).await;
     call.answer(proxy, answered)
 }

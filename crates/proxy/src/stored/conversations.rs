@@ -27,6 +27,8 @@ use crate::response::error::{Failed, Refused};
 /// Where items name files.
 const FILES: &[&Place] =
     &[&["items", "*", "content", "*", "file_id"], &["items", "*", "output", "*", "file_id"]];
+/// What the request log calls it: LiteLLM has no name for it.
+const CALL_TYPE: &str = "aconversations";
 /// Models that a refusal names, at most.
 const MAX_NAMED: usize = 10;
 
@@ -44,14 +46,14 @@ pub(crate) async fn create(
     provider: Option<&str>,
     request: Request,
 ) -> Response<Body> {
-    let call = Call::begin(proxy, Endpoint::Responses, &request);
+    let call = Call::begin(proxy, Endpoint::Responses, &request).named(CALL_TYPE);
     let answered = make(proxy, &call, provider, request).await;
     call.answer(proxy, answered)
 }
 
 /// Answers one request about the conversation that the client calls `id`.
 pub(crate) async fn serve(proxy: &Proxy, id: &str, of: Of, request: Request) -> Response<Body> {
-    let call = Call::begin(proxy, Endpoint::Responses, &request);
+    let call = Call::begin(proxy, Endpoint::Responses, &request).named(CALL_TYPE);
     let answered = conduct(proxy, &call, (id, of), request).await;
     call.answer(proxy, answered)
 }
@@ -95,6 +97,7 @@ async fn conduct(
     let serving = proxy.0.serving.load_full();
     let (head, body) = request.into_parts();
     let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
+    call.is_for(&serving.settings, &head, &Bytes::new());
     let opened = proxy.0.ids.open(Kind::Conversation, id, caller.owner());
     let kept = opened.map_err(|bad| Refused::no_such(Kind::Conversation, id, bad))?;
     let home = kept.deployment().and_then(|deployment| find(&serving.catalog, deployment));

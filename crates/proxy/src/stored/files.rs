@@ -25,6 +25,8 @@ use crate::request::kept::Sealing;
 use crate::request::posted::Posted;
 use crate::response::error::{Failed, Refused};
 
+/// What LiteLLM's spend logs call it.
+const CALL_TYPE: &str = "acreate_file";
 /// Where a line of a batch names its model.
 const MODEL: &[&Place] = &[&["body", "model"]];
 
@@ -34,7 +36,7 @@ pub(crate) async fn upload(
     provider: Option<&str>,
     request: Request,
 ) -> Response<Body> {
-    let call = Call::begin(proxy, Endpoint::Responses, &request);
+    let call = Call::begin(proxy, Endpoint::Responses, &request).named(CALL_TYPE);
     let answered = conduct(proxy, &call, provider, request).await;
     call.answer(proxy, answered)
 }

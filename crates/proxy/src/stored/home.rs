@@ -67,10 +67,11 @@ impl Home {
     ) -> Result<Self, Failed> {
         let wished = wish.models.into_iter().flat_map(|names| names.split(',')).map(str::trim);
         let wished: BTreeSet<&str> = wished.filter(|name| !name.is_empty()).collect();
+        let name = wished.first().copied().or_else(|| lines.keys().next().map(String::as_str));
+        asking.call.known.asks(name.unwrap_or_default(), false);
         if wished.len() > 1 || (wished.is_empty() && lines.len() > 1) {
             return Err(Refused::several_models(lines).into());
         }
-        let name = wished.first().copied().or_else(|| lines.keys().next().map(String::as_str));
         let others = lines.keys().map(String::as_str).filter(|line| Some(*line) != name);
         let models: Vec<&str> = name.into_iter().chain(others).collect();
         let found = match (wish.provider, name) {

@@ -20,13 +20,15 @@ use crate::request::kept::{Sealing, is_beside};
 use crate::request::posted::Posted;
 use crate::response::error::{Failed, Refused};
 
+/// What LiteLLM's spend logs call it.
+const CALL_TYPE: &str = "acreate_fine_tuning_job";
 const ROUTE: &str = "/fine_tuning/jobs";
 const FILES: &[&Place] = &[&["training_file"], &["validation_file"]];
 const MODEL: &[&Place] = &[&["model"]];
 
 /// Answers one request to tune a model.
 pub(crate) async fn create(proxy: &Proxy, request: Request) -> Response<Body> {
-    let call = Call::begin(proxy, Endpoint::Responses, &request);
+    let call = Call::begin(proxy, Endpoint::Responses, &request).named(CALL_TYPE);
     let answered = conduct(proxy, &call, request).await;
     call.answer(proxy, answered)
 }
@@ -40,6 +42,7 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let missing = BadRequest::Missing { route: ROUTE, name: "model" };
     let model = model.ok_or(Refused::BadRequest(missing))?;
     let wishes = Extras::default();
+    call.known.asks(&model, false);
     let found = candidates(&posted.serving.catalog, caller.access(), &model, &wishes);
     let found = found.map_err(|no_route| Refused::no_route(no_route, call.endpoint, caller))?;
     let tuned = found.first().deployments.iter().find(|known| is_beside(home, known));

@@ -19,6 +19,7 @@ use super::noted::Mastered;
 use super::{Asking, noted};
 use crate::Proxy;
 use crate::ids::Kind;
+use crate::relay::PASSED;
 use crate::request::call::Call;
 use crate::request::kept::{Sealing, find};
 use crate::response::error::{Failed, Refused};
@@ -36,9 +37,22 @@ pub(crate) async fn list(
     provider: Option<&str>,
     request: Request,
 ) -> Response<Body> {
-    let call = Call::begin(proxy, kind.endpoint(), &request);
+    let call = Call::begin(proxy, kind.endpoint(), &request).named(call_type(kind));
     let answered = conduct(proxy, &call, (kind, provider), request).await;
     call.answer(proxy, answered)
+}
+
+/// What LiteLLM's spend logs call a list of such.
+fn call_type(kind: Kind) -> &'static str {
+    match kind {
+        Kind::File => "afile_list",
+        Kind::Batch => "alist_batches",
+        Kind::MessageBatch => PASSED,
+        Kind::Job => "alist_fine_tuning_jobs",
+        Kind::Response | Kind::Conversation | Kind::Call => {
+            unreachable!("no route lists them")
+        }
+    }
 }
 
 async fn conduct(
@@ -50,6 +64,7 @@ async fn conduct(
     let serving = proxy.0.serving.load_full();
     let (head, _body) = request.into_parts();
     let caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
+    call.is_for(&serving.settings, &head, &Bytes::new());
     let (headers, labels) = (&head.headers, &Labels::default());
     let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers, labels };
     let query = Query::read(head.uri.query().unwrap_or_default());

@@ -110,7 +110,7 @@ pub(super) fn after(made: UnixMillis, time: Duration) -> UnixMillis {
 }
 
 /// The text at the top of an object.
-pub(super) fn text(body: &[u8], name: &str) -> Option<String> {
+pub(crate) fn text(body: &[u8], name: &str) -> Option<String> {
     serde_json::from_str(edit::member(body, name)?).ok()
 }
 
