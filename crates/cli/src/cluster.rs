@@ -8,9 +8,10 @@ use serde_json::json;
 
 use crate::failure::{Exit, Failure, Result};
 use crate::session::Session;
+use crate::status;
 use crate::table::dollars;
 use crate::target::{NamedKey, Target, With};
-use crate::{status, terminal};
+use crate::terminal::Deed;
 
 /// What can be done with the members of a cluster.
 #[derive(Subcommand, Debug)]
@@ -142,9 +143,9 @@ pub(crate) async fn run(command: &ClusterCommand, key: Option<NamedKey>) -> Resu
 
 async fn remove(args: &RemoveArgs, session: &Session) -> Result {
     let (node, address) = find(session, &args.node).await?;
-    if !args.yes {
-        confirm(node, &address)?;
-    }
+    let (id, what) = (node.to_string(), format!("remove node {node}"));
+    let warning = format!("Node {node} at {address} will never come back under this id.");
+    Deed { warning: &warning, what: &what, name: &id }.confirm(args.yes)?;
     let body = json!({"node": node, "force": args.force, "reclaim": args.reclaim});
     let answer = session.post_repeatable("/cluster/remove", &body).await?;
     let told: Removed = answer.read()?;
@@ -223,20 +224,6 @@ fn pick<'a>(
         (Some(_), Some(_)) => {
             let message = format!("`{named}` matches several nodes");
             Err(Failure::usage(message, "give more of the id, as `dunlin status` shows it"))
-        }
-    }
-}
-
-fn confirm(node: NodeId, address: &str) -> Result {
-    let question = format!(
-        "Node {node} at {address} will never come back under this id. Type {node} to remove it: "
-    );
-    match terminal::ask(&crate::table::plain(&question)) {
-        Some(typed) if typed == node.to_string() => Ok(()),
-        Some(_) => Err(Failure::usage("that is not the node's id; nothing was changed", "")),
-        None => {
-            let message = format!("removing node {node} must be confirmed");
-            Err(Failure::usage(message, "there is no terminal to ask on: use --yes"))
         }
     }
 }

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Exit, Failure, Result};
 use crate::model::{pair, segment};
-use crate::session::{Object, Session};
+use crate::session::{Answer, Object, Session};
 use crate::table::{plain, table};
 use crate::target::{NamedKey, Target, With};
-use crate::terminal;
+use crate::terminal::Deed;
 
 /// A longer file is not one of values.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -98,9 +98,20 @@ fn cells(row: &Value) -> [String; 3] {
     [name, pairs("credential_values"), pairs("credential_info")]
 }
 
+/// The credential of that name.
+async fn find(name: &str, session: &Session) -> Result<Object> {
+    let path = format!("/credentials/by_name/{}", segment(name));
+    known(session.get(&path, &[]).await)?.read()
+}
+
+/// Of a credential that there is.
+fn known(answer: Result<Answer>) -> Result<Answer> {
+    let help = "`dunlin credential list` lists the credentials";
+    answer.map_err(|failure| failure.with_help(Exit::NotFound, help))
+}
+
 async fn info(name: &str, session: &Session) -> Result {
-    let answer = session.get(&format!("/credentials/by_name/{}", segment(name)), &[]).await?;
-    let row: Object = answer.read()?;
+    let row = find(name, session).await?;
     let [name, values, info] = cells(&Value::Object(row.clone()));
     let text =
         format!("name    {}\nvalues  {}\ninfo    {}\n", plain(&name), plain(&values), plain(&info));
@@ -117,26 +128,16 @@ async fn create(args: &ValueArgs, session: &Session) -> Result {
 
 async fn update(args: &ValueArgs, session: &Session) -> Result {
     let path = format!("/credentials/{}", segment(&args.name));
-    let answer = session.patch(&path, &args.body()?).await?;
+    let answer = known(session.patch(&path, &args.body()?).await)?;
     session.say(&format!("changed credential {}", args.name));
     session.show("dunlin.credential.update/1", answer.read()?, "")
 }
 
 async fn delete(args: &DeleteArgs, session: &Session) -> Result {
     let name = &args.name;
-    if !args.yes {
-        let question = format!("Type {name} to delete this credential: ");
-        match terminal::ask(&plain(&question)) {
-            Some(typed) if typed == *name => {}
-            Some(_) => {
-                return Err(Failure::usage("that is not the name; nothing was deleted", ""));
-            }
-            None => {
-                let message = format!("deleting credential {name} must be confirmed");
-                return Err(Failure::usage(message, "there is no terminal to ask on: use --yes"));
-            }
-        }
-    }
+    find(name, session).await?;
+    let what = format!("delete credential {name}");
+    Deed { warning: "", what: &what, name }.confirm(args.yes)?;
     let answer = session.delete(&format!("/credentials/{}", segment(name))).await?;
     session.say(&format!("deleted credential {name}"));
     session.show("dunlin.credential.delete/1", answer.read()?, "")

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::table::plain;
+use crate::terms::Flag;
 
 /// How a command ended. The numbers are a promise to scripts; `dunlin --help` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,23 @@ impl Failure {
 
     pub(crate) fn usage(message: impl Into<String>, help: &'static str) -> Self {
         Self::new(Exit::Usage, message, help)
+    }
+
+    /// The same with what to do about it, if it ends so.
+    pub(crate) fn with_help(mut self, exit: Exit, help: &'static str) -> Self {
+        if self.exit == exit {
+            self.help = help;
+        }
+        self
+    }
+
+    /// The same, where what a node told begins with a field's name: it is the flag that sets it.
+    pub(crate) fn of_flags(mut self, flags: impl IntoIterator<Item = Flag>) -> Self {
+        for (flag, field) in flags {
+            let (said, named) = (format!(": {field}: "), format!(": --{flag}: "));
+            self.message = self.message.replacen(&said, &named, 1);
+        }
+        self
     }
 
     /// The same in the words of the command line: each parameter is the option that sets it.

@@ -8,7 +8,7 @@ use crate::failure::{Exit, Failure, Result};
 use crate::session::{Answer, Object, Session};
 use crate::table::{plain, table};
 use crate::target::{NamedKey, With};
-use crate::terminal;
+use crate::terminal::Deed;
 
 /// What can be done with models.
 #[derive(Subcommand, Debug)]
@@ -292,19 +292,8 @@ async fn delete(args: &DeleteArgs, session: &Session) -> Result {
     let row = only(session, &args.id).await?;
     let id = row["model_info"]["id"].as_str().unwrap_or_default().to_owned();
     let name = row["model_name"].as_str().unwrap_or_default().to_owned();
-    if !args.yes {
-        let question = format!("Type {name} to delete deployment {id} of it: ");
-        match terminal::ask(&plain(&question)) {
-            Some(typed) if typed == name => {}
-            Some(_) => {
-                return Err(Failure::usage("that is not the name; nothing was deleted", ""));
-            }
-            None => {
-                let message = format!("deleting deployment {id} must be confirmed");
-                return Err(Failure::usage(message, "there is no terminal to ask on: use --yes"));
-            }
-        }
-    }
+    let what = format!("delete deployment {id} of it");
+    Deed { warning: "", what: &what, name: &name }.confirm(args.yes)?;
     let body = Object::from_iter([("id".to_owned(), id.as_str().into())]);
     let answer = session.post("/model/delete", &body).await?;
     session.say(&format!("deleted deployment {id} of {name}"));

@@ -5,12 +5,14 @@ use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::failure::{Failure, Result};
-use crate::session::{Object, Session};
+use crate::failure::{Exit, Result};
+use crate::session::{Answer, Object, Session};
 use crate::settings;
 use crate::table::{plain, table};
 use crate::target::{NamedKey, Target, With};
-use crate::terminal;
+use crate::terminal::Deed;
+
+const HISTORY: &str = "`dunlin config history` lists the revisions";
 
 /// What can be done with the revisions of a cluster's config, and with its settings.
 #[derive(Subcommand, Debug)]
@@ -120,7 +122,7 @@ fn row(one: &Revision) -> [String; 6] {
 async fn show(args: &ShowArgs, session: &Session) -> Result {
     let number = args.revision.map(|number| number.to_string());
     let query: Vec<_> = number.as_deref().map(|number| ("revision", number)).into_iter().collect();
-    let answer = session.get("/config/revision", &query).await?;
+    let answer = known(session.get("/config/revision", &query).await)?;
     let Revision { files, revision, .. } = answer.read()?;
     session.say(&format!("config revision {revision}"));
     let heads = files.len() > 1;
@@ -132,11 +134,16 @@ async fn show(args: &ShowArgs, session: &Session) -> Result {
     session.show("dunlin.config.revision/1", answer.read()?, &text)
 }
 
+/// Of a revision that there is.
+fn known(answer: Result<Answer>) -> Result<Answer> {
+    answer.map_err(|failure| failure.with_help(Exit::NotFound, HISTORY))
+}
+
 async fn diff(args: &DiffArgs, session: &Session) -> Result {
     let [from, to] = [args.from, args.to].map(|number| number.map(|number| number.to_string()));
     let query = [("from", from.as_deref()), ("to", to.as_deref())];
     let query: Vec<_> = query.into_iter().filter_map(|(name, it)| Some((name, it?))).collect();
-    let answer = session.get("/config/diff", &query).await?;
+    let answer = known(session.get("/config/diff", &query).await)?;
     let Difference { from, to, diff } = answer.read()?;
     session.say(&if diff.is_empty() {
         format!("config revisions {from} and {to} are the same")
@@ -148,23 +155,11 @@ async fn diff(args: &DiffArgs, session: &Session) -> Result {
 
 async fn rollback(args: &RollbackArgs, session: &Session) -> Result {
     let to = args.revision;
-    if !args.yes {
-        let question =
-            format!("Config revision {to} will be in force on all nodes. Type {to} to do it: ");
-        match terminal::ask(&question) {
-            Some(typed) if typed == to.to_string() => {}
-            Some(_) => {
-                return Err(Failure::usage(
-                    "that is not the revision's number; nothing was changed",
-                    "",
-                ));
-            }
-            None => {
-                let message = format!("bringing back revision {to} must be confirmed");
-                return Err(Failure::usage(message, "there is no terminal to ask on: use --yes"));
-            }
-        }
-    }
+    let name = to.to_string();
+    known(session.get("/config/revision", &[("revision", &name)]).await)?;
+    let what = format!("bring back config revision {to}");
+    let warning = "It will be in force on all nodes.";
+    Deed { warning, what: &what, name: &name }.confirm(args.yes)?;
     let body = json!({"to": to}).as_object().cloned().unwrap_or_default();
     let answer = session.post("/config/rollback", &body).await?;
     let told: Object = answer.read()?;

@@ -8,6 +8,8 @@ use crate::failure::{Exit, Failure, Result};
 use crate::session::{Answer, Object, Session};
 use crate::table::plain;
 
+const BEGINS: &str = "a setting begins with its section: general_settings.NAME, \
+                      litellm_settings.NAME or router_settings.NAME";
 /// Whose settings are read and set one by one.
 const SECTIONS: [&str; 3] = ["general_settings", "litellm_settings", "router_settings"];
 
@@ -46,9 +48,8 @@ pub(crate) async fn get(args: &GetArgs, session: &Session) -> Result {
     let (section, name) = key.split_once('.').unwrap_or((key, ""));
     let query = [("config_type", section), ("field_name", name)];
     let query = &query[..if name.is_empty() { 1 } else { 2 }];
-    let is_section = SECTIONS.contains(&section);
     let told = session.get("/config/field/info", query).await;
-    let told: Object = told.map_err(|failure| not_set(is_section, failure))?.read()?;
+    let told: Object = told.map_err(|failure| of_section(section, failure))?.read()?;
     let value = told.get("field_value").cloned().unwrap_or_default();
     let json = Object::from_iter([
         ("key".to_owned(), key.as_str().into()),
@@ -58,11 +59,17 @@ pub(crate) async fn get(args: &GetArgs, session: &Session) -> Result {
 }
 
 /// As LiteLLM has it, a setting that is not set is a bad request.
-fn not_set(is_section: bool, mut failure: Failure) -> Failure {
-    if is_section && failure.exit == Exit::Usage {
+fn of_section(section: &str, failure: Failure) -> Failure {
+    let mut failure = begun(section, failure);
+    if SECTIONS.contains(&section) && failure.exit == Exit::Usage {
         failure.exit = Exit::NotFound;
     }
     failure
+}
+
+/// Who names no section is told how a setting begins.
+fn begun(section: &str, failure: Failure) -> Failure {
+    if SECTIONS.contains(&section) { failure } else { failure.with_help(Exit::Usage, BEGINS) }
 }
 
 /// A text as it is, a section an entry a line, anything else as JSON.
@@ -87,7 +94,8 @@ pub(crate) async fn set(args: &SetArgs, session: &Session) -> Result {
     let value = read(&args.value)?;
     let (section, name) = named(&args.key)?;
     let body = json!({"config_type": section, "field_name": name, "field_value": value});
-    told(session, &session.post("/config/field/update", &body).await?, &args.key)
+    let set = session.post("/config/field/update", &body).await;
+    told(session, &set.map_err(|failure| begun(section, failure))?, &args.key)
 }
 
 /// What is no JSON is a text, unless it begins like a list, an object or a quoted text.
@@ -109,17 +117,13 @@ fn read(text: &str) -> Result<Value> {
 pub(crate) async fn unset(args: &UnsetArgs, session: &Session) -> Result {
     let (section, name) = named(&args.key)?;
     let body = json!({"config_type": section, "field_name": name});
-    let is_section = SECTIONS.contains(&section);
     let deleted = session.post("/config/field/delete", &body).await;
-    told(session, &deleted.map_err(|failure| not_set(is_section, failure))?, &args.key)
+    told(session, &deleted.map_err(|failure| of_section(section, failure))?, &args.key)
 }
 
 fn named(key: &str) -> Result<(&str, &str)> {
-    key.split_once('.').filter(|(_, name)| !name.is_empty()).ok_or_else(|| {
-        let help = "a setting begins with its section: general_settings.NAME, \
-                    litellm_settings.NAME or router_settings.NAME";
-        Failure::usage(format!("`{}` is not a setting", plain(key)), help)
-    })
+    let named = key.split_once('.').filter(|(_, name)| !name.is_empty());
+    named.ok_or_else(|| Failure::usage(format!("`{}` is not a setting", plain(key)), BEGINS))
 }
 
 /// Says what came of a change; the number of the revision goes to stdout.

@@ -45,6 +45,11 @@ pub(crate) fn listed(items: &[String], none: &str) -> String {
     if items.is_empty() { none.to_owned() } else { items.join(", ") }
 }
 
+/// How many rows somebody wants.
+pub(crate) fn rows(text: &str) -> Result<usize, &'static str> {
+    text.parse().ok().filter(|rows| *rows > 0).ok_or("it is a whole number from 1 on")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

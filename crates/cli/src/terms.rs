@@ -32,13 +32,13 @@ pub(crate) struct Terms {
         default_missing_value = "true")]
     strict_budget: Option<bool>,
     /// Limit of requests in any minute, over all nodes together.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = limit)]
     rpm: Option<u64>,
     /// Limit of tokens in any minute, over all nodes together.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = limit)]
     tpm: Option<u64>,
     /// Limit of parallel requests, over all nodes together.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = limit)]
     parallel: Option<u64>,
     /// What a node does about these limits when it cannot reach the node that counts them: full,
     /// share, closed, open.
@@ -82,6 +82,13 @@ impl Terms {
             self.tags.clone().map(Value::from),
         ]
     }
+}
+
+/// A number of requests or tokens.
+fn limit(text: &str) -> std::result::Result<u64, &'static str> {
+    let help = "a limit is a whole number from 0 on; there is none without the flag, and an update \
+                takes one away with --clear";
+    text.parse().map_err(|_| help)
 }
 
 /// The names of flags.

@@ -34,7 +34,8 @@ pub enum RemovalRefused {
     /// It is heard, and nobody said that it be removed all the same.
     #[error(
         "node {node} is alive: stop it first, so that it finishes its requests and settles its \
-         spend, then remove it; or remove it while it runs, with `force`"
+         spend, then remove it. To remove it while it runs: `--force` on the command line, \
+         `\"force\": true` over the API"
     )]
     Alive {
         /// The node.

@@ -199,6 +199,40 @@ async fn a_key_lives_its_life_on_the_command_line() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_told_before_anybody_is_asked_and_every_fault_by_its_flag()
+-> anyhow::Result<()> {
+    let setup = harness::start(1).await?;
+    let cli = Shell::admin(&setup, &[0]);
+    let taken = cli.done("key create --alias taken").await?;
+    for (line, exit, words) in [
+        ("config rollback 99", 3, ["config revision 99", "dunlin config history"]),
+        ("config show 99", 3, ["config revision 99", "dunlin config history"]),
+        ("config rollback 1", 2, ["cannot bring back config revision 1", "--yes"]),
+        ("config set num_retries 3", 2, ["`num_retries` is not a setting", "router_settings.NAME"]),
+        ("config set foo.bar 3", 2, ["`foo`", "general_settings.NAME"]),
+        ("credential delete nope", 3, ["nope", "dunlin credential list"]),
+        ("audit show 99999", 3, ["99999", "dunlin audit list"]),
+        ("log list --limit 0", 2, ["--limit", "a whole number from 1 on"]),
+        ("audit list --limit 0", 2, ["--limit", "a whole number from 1 on"]),
+        ("key create --rpm -1", 2, ["a whole number from 0 on", "--clear"]),
+        ("key create --max-budget -1", 2, ["--max-budget: ", "greater than or equal to 0"]),
+        ("key create --every soon", 2, ["--every: ", "is not a duration"]),
+        ("key create --alias taken", 5, ["taken", "already exists"]),
+        ("key create --metadata x", 2, ["--metadata", "it is a JSON object"]),
+        ("log list --min-spend x", 2, ["--min-spend: ", "an amount in US dollars"]),
+        ("team members nope --add ann", 3, ["nope", "dunlin team list"]),
+        ("key regenerate taken --grace soon", 2, ["--grace: ", "is not a duration"]),
+        ("key info nope", 3, ["no key has the alias `nope`", "dunlin key list"]),
+    ] {
+        cli.run(line).await?.assert_failed(exit, &words);
+    }
+    let whole = cli.run(&format!("key info {}x", taken.trim_end())).await?;
+    whole.assert_failed(3, &["no key with the hash "]);
+    assert!(!whole.stderr.contains(taken.trim_end()), "a key is not repeated: {}", whole.stderr);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_key_is_listed_however_many_there_are() -> anyhow::Result<()> {
     let setup = harness::start(1).await?;
     for number in 0..101 {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::failure::{Result, SINCE_UNTIL};
 use crate::session::{Object, Session};
-use crate::table::{moment, table};
+use crate::table::{self, moment, table};
 
 /// The most rows that a page has.
 const PAGE: usize = 100;
@@ -39,7 +39,7 @@ pub struct ListArgs {
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// The most rows to show.
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = table::rows)]
     limit: usize,
 }
 

@@ -7,7 +7,7 @@ use dunlin_admin_api::{AuditEntry, RawJson};
 use serde_json::Value;
 
 use super::list::{kind, who};
-use crate::failure::Result;
+use crate::failure::{Exit, Result};
 use crate::session::{Object, Session};
 use crate::table::{moment, plain};
 
@@ -18,7 +18,9 @@ pub struct ShowArgs {
 }
 
 pub(super) async fn run(args: &ShowArgs, session: &Session) -> Result {
-    let answer = session.get(&format!("/audit/{}", args.id), &[]).await?;
+    let answer = session.get(&format!("/audit/{}", args.id), &[]).await;
+    let help = "`dunlin audit list` shows the newest rows and how far back the log reaches";
+    let answer = answer.map_err(|failure| failure.with_help(Exit::NotFound, help))?;
     let json: Object = answer.read()?;
     session.show("dunlin.audit/1", json, &text(&answer.read()?))
 }

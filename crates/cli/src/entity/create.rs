@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::fields::Fields;
+use super::fields::{self, Fields};
 use super::noun::{Noun, cell};
 use crate::failure::Result;
 use crate::session::Session;
@@ -24,7 +24,8 @@ pub(super) async fn run(noun: &Noun, args: &CreateArgs, session: &Session) -> Re
         // `dunlin key create --user ID` makes its keys, and shows them.
         body.insert("auto_create_key".to_owned(), false.into());
     }
-    let answer = session.post(&noun.path("new"), &body).await?;
+    let answer = session.post(&noun.path("new"), &body).await;
+    let answer = answer.map_err(|failure| failure.of_flags(fields::all()))?;
     let row = noun.row(&answer)?;
     let id = cell(&row, noun.id);
     session.say(&format!("created {} {id}", noun.word));

@@ -34,7 +34,7 @@ const OWN: [Flag; 4] = [
     ("role", "user_role"),
 ];
 
-fn all() -> impl Iterator<Item = Flag> {
+pub(super) fn all() -> impl Iterator<Item = Flag> {
     OWN.into_iter().chain(TERMS)
 }
 

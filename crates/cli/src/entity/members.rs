@@ -24,6 +24,7 @@ pub struct MembersArgs {
 }
 
 pub(super) async fn run(args: &MembersArgs, session: &Session) -> Result {
+    TEAM.find(session, &args.id).await?;
     if !args.add.is_empty() {
         session.post("/team/member_add", &joining(args)).await?;
     }

@@ -23,6 +23,8 @@ pub(super) struct Noun {
     pub(super) without: &'static [&'static str],
     /// How to see which there are.
     hint: &'static str,
+    /// What is gone with one.
+    pub(super) loss: &'static str,
 }
 
 pub(super) static TEAM: Noun = Noun {
@@ -33,6 +35,7 @@ pub(super) static TEAM: Noun = Noun {
     inside: Some("team_info"),
     without: &["email", "role"],
     hint: "`dunlin team list` shows all teams",
+    loss: "Its keys will stop working.",
 };
 
 pub(super) static USER: Noun = Noun {
@@ -43,6 +46,7 @@ pub(super) static USER: Noun = Noun {
     inside: Some("user_info"),
     without: &["organization"],
     hint: "`dunlin user list` shows all users",
+    loss: "The user's keys will stop working.",
 };
 
 pub(super) static BUDGET: Noun = Noun {
@@ -53,6 +57,7 @@ pub(super) static BUDGET: Noun = Noun {
     inside: None,
     without: &["alias", "email", "role", "organization", "models", "budget", "tags"],
     hint: "`dunlin budget list` shows all budgets",
+    loss: "Whatever uses it will no longer be bound by it.",
 };
 
 impl Noun {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::fields::Fields;
+use super::fields::{self, Fields};
 use super::noun::{Noun, cell};
 use crate::failure::Result;
 use crate::session::Session;
@@ -21,7 +21,8 @@ pub struct UpdateArgs {
 pub(super) async fn run(noun: &Noun, args: &UpdateArgs, session: &Session) -> Result {
     let mut body = args.fields.changes(noun, &args.clear)?;
     body.insert(noun.id.to_owned(), args.id.clone().into());
-    let answer = session.post(&noun.path("update"), &body).await?;
+    let answer = session.post(&noun.path("update"), &body).await;
+    let answer = answer.map_err(|failure| failure.of_flags(fields::all()))?;
     let row = noun.row(&answer)?;
     session.say(&format!("{} {} was changed", noun.word, cell(&row, noun.id)));
     session.warn(&row);

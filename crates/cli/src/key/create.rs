@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::fields::Fields;
+use super::fields::{self, Fields};
 use super::row::{Row, SCHEMA};
 use crate::failure::{Failure, Result};
 use crate::session::Session;
@@ -15,7 +15,8 @@ pub struct CreateArgs {
 }
 
 pub(super) async fn run(args: &CreateArgs, session: &Session) -> Result {
-    let answer = session.post("/key/generate", &args.fields.given()).await?;
+    let answer = session.post("/key/generate", &args.fields.given()).await;
+    let answer = answer.map_err(|failure| failure.of_flags(fields::all()))?;
     let made = Row::of(&answer, answer.read()?)?;
     let clear = made.row.key.as_ref().ok_or_else(|| answer.strange("it shows no key"))?;
     session.say(&format!(

@@ -3,11 +3,10 @@
 use clap::Args;
 use serde_json::json;
 
-use super::row::{Row, find};
-use crate::failure::{Failure, Result};
+use super::row::find;
+use crate::failure::Result;
 use crate::session::{Object, Session};
-use crate::table::plain;
-use crate::terminal;
+use crate::terminal::Deed;
 
 #[derive(Args, Debug)]
 pub struct DeleteArgs {
@@ -20,25 +19,13 @@ pub struct DeleteArgs {
 
 pub(super) async fn run(args: &DeleteArgs, session: &Session) -> Result {
     let found = find(session, &args.name).await?;
-    if !args.yes {
-        confirm(&found)?;
-    }
+    let name = found.row.key_alias.clone().unwrap_or_else(|| found.short_hash());
+    let title = found.title();
+    let warning = format!("Apps that use {title} will stop working.");
+    let what = format!("delete {title}");
+    Deed { warning: &warning, what: &what, name: &name }.confirm(args.yes)?;
     let body = Object::from_iter([("keys".to_owned(), json!([found.hash()]))]);
     let answer = session.post("/key/delete", &body).await?;
     session.say(&format!("deleted {}", found.title()));
     session.show("dunlin.key.delete/1", answer.read()?, "")
-}
-
-fn confirm(found: &Row) -> Result {
-    let name = found.row.key_alias.clone().unwrap_or_else(|| found.short_hash());
-    let question =
-        format!("Apps that use {} will stop working. Type {name} to delete it: ", found.title());
-    match terminal::ask(&plain(&question)) {
-        Some(typed) if typed == name => Ok(()),
-        Some(_) => Err(Failure::usage("that is not the name; nothing was deleted", "")),
-        None => {
-            let message = format!("deleting {} must be confirmed", found.title());
-            Err(Failure::usage(message, "there is no terminal to ask on: use --yes"))
-        }
-    }
 }

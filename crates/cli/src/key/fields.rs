@@ -41,7 +41,7 @@ const OWN: [Flag; 6] = [
     ("metadata", "metadata"),
 ];
 
-fn all() -> impl Iterator<Item = Flag> {
+pub(super) fn all() -> impl Iterator<Item = Flag> {
     OWN.into_iter().chain(TERMS)
 }
 
@@ -82,6 +82,7 @@ fn pair(text: &str) -> std::result::Result<(String, String), String> {
 }
 
 fn object(text: &str) -> std::result::Result<Value, String> {
-    let object: Object = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    Ok(Value::Object(object))
+    let object: serde_json::Result<Object> = serde_json::from_str(text);
+    let help = "it is a JSON object, quoted for the shell, such as '{\"app\": \"crm\"}'";
+    object.map(Value::Object).map_err(|error| format!("{help}: {error}"))
 }

@@ -22,7 +22,8 @@ pub(super) async fn run(args: &RegenerateArgs, session: &Session) -> Result {
     if let Some(grace) = &args.grace {
         body.insert("grace_period".to_owned(), grace.clone().into());
     }
-    let answer = session.post("/key/regenerate", &body).await?;
+    let answer = session.post("/key/regenerate", &body).await;
+    let answer = answer.map_err(|failure| failure.of_flags([("grace", "grace_period")]))?;
     let made = Row::of(&answer, answer.read()?)?;
     let clear = made.row.key.as_ref().ok_or_else(|| answer.strange("it shows no key"))?;
     let old = args.grace.as_ref().map_or_else(

@@ -4,6 +4,7 @@ use dunlin_admin_api::{KeyList, KeyRow};
 use dunlin_types::KeyDigest;
 use serde_json::Value;
 
+use super::fields;
 use crate::budgets::{self, budget};
 use crate::failure::{Exit, Failure, Result};
 use crate::session::{Answer, Object, Session};
@@ -152,8 +153,10 @@ pub(super) async fn find(session: &Session, name: &str) -> Result<Row> {
     }
     found.pop().ok_or_else(|| {
         // A name that is a whole key is not repeated.
-        let named = if hash.is_some() { "this hash" } else { name };
-        let message = format!("there is no key with the alias or hash {named}");
+        let message = match hash {
+            Some(hash) => format!("there is no key with the hash {hash}"),
+            None => format!("no key has the alias `{name}`, nor a hash that begins so"),
+        };
         Failure::new(Exit::NotFound, message, "`dunlin key list` shows both")
     })
 }
@@ -175,7 +178,8 @@ pub(super) async fn change(
 ) -> Result {
     let found = find(session, name).await?;
     body.insert("key".to_owned(), found.hash().into());
-    let answer = session.post(path, &body).await?;
+    let answer = session.post(path, &body).await;
+    let answer = answer.map_err(|failure| failure.of_flags(fields::all()))?;
     let mut json: Object = answer.read()?;
     // An update repeats the key's name here, where others have its clear text.
     json.remove("key");

@@ -123,7 +123,9 @@ impl Filters {
         query.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
         let query: Vec<_> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let answer = session.get("/spend/logs/v2", &query).await;
-        let answer = answer.map_err(|failure| failure.naming(&SINCE_UNTIL))?;
+        let answer = answer.map_err(|failure| {
+            failure.naming(&SINCE_UNTIL).of_flags([("min-spend", "min_spend")])
+        })?;
         let mut page: Page = answer.read()?;
         let data = std::mem::take(&mut page.data);
         let rows = data.into_iter().map(|json| Row::of(&answer, json));

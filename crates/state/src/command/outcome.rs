@@ -47,16 +47,16 @@ pub enum Reply {
 #[serde(deny_unknown_fields)]
 pub enum Rejected {
     /// Another key has the alias.
-    #[error("a key with alias `{alias}` exists already")]
+    #[error("a key with alias `{alias}` already exists")]
     DuplicateAlias {
         /// The alias.
         alias: String,
     },
     /// A key with the same hash exists.
-    #[error("this key exists already")]
+    #[error("this key already exists")]
     KeyExists,
     /// An entity of the kind has the name.
-    #[error("{} `{name}` exists already", kind.name())]
+    #[error("{} `{name}` already exists", kind.name())]
     EntityExists {
         /// What it is.
         kind: Kind,
@@ -72,13 +72,13 @@ pub enum Rejected {
         name: String,
     },
     /// Another user has the address.
-    #[error("a user with the email `{email}` exists already")]
+    #[error("a user with the email `{email}` already exists")]
     DuplicateEmail {
         /// The address.
         email: String,
     },
     /// Another user signs in by the id.
-    #[error("a user with the sso_user_id `{id}` exists already")]
+    #[error("a user with the sso_user_id `{id}` already exists")]
     DuplicateSsoId {
         /// The id.
         id: String,
@@ -126,7 +126,7 @@ pub enum Rejected {
         asked: u64,
     },
     /// A model or a credential has the id.
-    #[error("{} `{id}` exists already", kind.name())]
+    #[error("{} `{id}` already exists", kind.name())]
     ResourceExists {
         /// What it is.
         kind: ResourceKind,
