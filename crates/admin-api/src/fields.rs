@@ -68,6 +68,8 @@ enum Standing {
     /// Guards nothing: a label, a wish, a switch for what does not exist here, or what is read where
     /// it is kept.
     Kept,
+    /// Guards nothing, but its sender waits for something that does not happen: what to do instead.
+    Idle(&'static str),
     /// Would guard something, and why it does not.
     Guards(&'static str),
     /// Would guard something unless its value says otherwise.
@@ -75,7 +77,7 @@ enum Standing {
 }
 
 use Shape::{Count, Flag, List, Lists, Object, Region, Text, Throughput};
-use Standing::{Guards, GuardsUnless, Kept};
+use Standing::{Guards, GuardsUnless, Idle, Kept};
 
 const AGENTS: &str = "agents are not served";
 const DENIED: &str = "list what may be called in allowed_routes instead";
@@ -89,11 +91,14 @@ const MEMBER_MODELS: &str =
 const ONLY_KEYS: &str = "only keys have it: give it to each of them";
 const ONLY_KEYS_AND_TEAMS: &str = "only keys and teams have it";
 const OBJECTS: &str = "MCP servers, vector stores and agents are not served";
+const INVITATIONS: &str = "no email is sent; tell the user yourself";
 const PASSWORDS: &str = "there are no pages to sign in to";
 const PERMISSIONS: &str = "only permissions that allow something are known, not those that forbid";
 const PROJECTS: &str = "there are no projects; use teams";
 const ROTATION: &str = "the job that rotates keys in LiteLLM (LITELLM_KEY_ROTATION_ENABLED) is not here; \
      call /key/{key}/regenerate, with a grace_period";
+const SECRETS: &str =
+    "keys are written to no secret manager; put them there as /key/generate answers them";
 const STORES: &str = "vector stores are not served";
 
 /// Everything in LiteLLM's objects that is not in force here, by name.
@@ -136,8 +141,8 @@ static OTHER: &[Field] = &[
     field("router_settings", Object, Kept, "KTU"),
     field("rpm_limit_type", Throughput, Kept, "KT"),
     field("rpm_limit_type", Throughput, GuardsUnless(is_best_effort, ONLY_KEYS_AND_TEAMS), "UCOBG"),
-    field("secret_manager_settings", Object, Kept, "T"),
-    field("send_invite_email", Flag, Kept, "KU"),
+    field("secret_manager_settings", Object, Idle(SECRETS), "T"),
+    field("send_invite_email", Flag, Idle(INVITATIONS), "KU"),
     field("sso_user_id", Text, Kept, "U"),
     field("tpd_limit", Count, Kept, "KTUOB"),
     field("tpm_limit_type", Throughput, Kept, "KT"),
@@ -187,9 +192,19 @@ pub fn why_refused(name: &str) -> &'static str {
     let named = OTHER.iter().filter(|field| field.name == name);
     let why = |field: &Field| match field.standing {
         Guards(why) | GuardsUnless(_, why) => Some(why),
-        Kept => None,
+        Kept | Idle(_) => None,
     };
     named.into_iter().find_map(why).unwrap_or("it bounds nothing there")
+}
+
+/// What is to be said of the fields of a row that do not do what their sender waits for.
+pub fn warnings_of<'r>(row: impl Fn(&str) -> Option<&'r str>) -> Vec<String> {
+    let is_set = |field: &&Field| row(field.name).is_some_and(|raw| raw != field.unset());
+    let warning = |field: &Field| match field.standing {
+        Idle(instead) => Some(format!("{}: {instead}", field.name)),
+        Kept | Guards(_) | GuardsUnless(..) => None,
+    };
+    OTHER.iter().filter(is_set).filter_map(warning).collect()
 }
 
 /// The fields of one of them that this release does not act upon, by name.
@@ -213,7 +228,7 @@ impl Field {
     #[must_use]
     pub fn guards(&self, value: &Value) -> bool {
         let guards = match self.standing {
-            Kept => false,
+            Kept | Idle(_) => false,
             Guards(_) => true,
             GuardsUnless(harmless, _) => !harmless(value),
         };
@@ -243,6 +258,17 @@ mod tests {
         let apart =
             |a: &Field, b: &Field| a.name != b.name || !a.on.chars().any(|of| b.on.contains(of));
         assert!(OTHER.windows(2).all(|pair| apart(&pair[0], &pair[1])), "one field of one of them");
+    }
+
+    #[test]
+    fn what_has_no_effect_is_told_while_it_is_set() {
+        let row = |wanted: &'static str| {
+            move |name: &str| (name == "send_invite_email").then_some(wanted)
+        };
+        let told = warnings_of(row("true"));
+        assert_eq!(told, ["send_invite_email: no email is sent; tell the user yourself"]);
+        assert_eq!(warnings_of(row("false")), Vec::<String>::new());
+        assert_eq!(warnings_of(|_| None), Vec::<String>::new());
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub use cluster::{
     BackendStatus, ClusterStatus, LogFormat, MemberRole, MemberStatus, NoMajority, RemovedMember,
     SecretStatus,
 };
-pub use fields::{Field, Of, REGIONS, Shape, THROUGHPUTS, idle_fields, why_refused};
+pub use fields::{Field, Of, REGIONS, Shape, THROUGHPUTS, idle_fields, warnings_of, why_refused};
 pub use import::{Former, Import, ImportKind, ImportRow, Imported, ImportedRow, MAX_IMPORT_ROWS};
 pub use key::{DeletedKeys, KeyInfo, KeyList, KeyRow, ListedKey, RawJson, Row};
 pub use user::is_address;

@@ -13,7 +13,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 use tracing::debug;
 
-use crate::request::body::Fault;
+use crate::request::fault::Fault;
 
 /// Why a request is not answered as asked.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, any, on};
 use axum::{RequestExt, Router};
 use bytes::Bytes;
-use dunlin_state::Actor;
+use dunlin_state::{Actor, Kind};
 use dunlin_types::UnixMillis;
 
 use crate::Admin;
@@ -39,6 +39,11 @@ pub(crate) enum Who {
 }
 
 impl Who {
+    /// Who may ask for changes of a kind: users lead teams, and nothing else.
+    pub(crate) fn changing(kind: Kind) -> Self {
+        if kind == Kind::Team { Self::Users } else { Self::Admins }
+    }
+
     fn admits(self, role: Role) -> bool {
         match self {
             Self::Anyone => true,

@@ -20,8 +20,9 @@ use dunlin_types::{NanoUsd, OnLoss, UnixMillis};
 use serde_json::Value;
 
 use crate::changes::logging;
-use crate::request::body::{self, Body, Wrong, senseless};
+use crate::request::body::Body;
 use crate::request::moment;
+use crate::request::values::{self, Wrong, senseless};
 
 /// The fields that [`read`] takes.
 pub(crate) const FIELDS: &[&str] = &[
@@ -79,28 +80,28 @@ pub(crate) fn read(body: &mut Body) -> TermsChanges {
     check(body);
     let changes = TermsChanges {
         models: body.take_names("models"),
-        blocked: body.take("blocked", body::flag),
-        max_budget: body.take("max_budget", body::budget),
-        soft_budget: body.take("soft_budget", body::budget),
+        blocked: body.take("blocked", values::flag),
+        max_budget: body.take("max_budget", values::budget),
+        soft_budget: body.take("soft_budget", values::budget),
         budget_duration: none_if_empty(body.take("budget_duration", every)),
         windows: body.take("budget_limits", windows),
         model_budgets: body.take("model_max_budget", model_budgets),
-        budget_id: none_if_empty(body.take("budget_id", body::text)),
+        budget_id: none_if_empty(body.take("budget_id", values::text)),
         temporary: temporary(body),
-        strict: body.take("strict_budget", body::flag),
-        throttle: body.take("throttle_on_budget_exceeded", body::flag),
-        rpm: body.take("rpm_limit", body::count),
-        tpm: body.take("tpm_limit", body::count),
-        parallel: body.take("max_parallel_requests", body::count),
+        strict: body.take("strict_budget", values::flag),
+        throttle: body.take("throttle_on_budget_exceeded", values::flag),
+        rpm: body.take("rpm_limit", values::count),
+        tpm: body.take("tpm_limit", values::count),
+        parallel: body.take("max_parallel_requests", values::count),
         on_loss: body.take("on_loss", on_loss),
-        model_rpm: body.take("model_rpm_limit", body::counts),
-        model_tpm: body.take("model_tpm_limit", body::counts),
-        tag_rpm: body.take("tag_rpm_limit", body::counts),
-        tags: body.take("tags", body::names),
+        model_rpm: body.take("model_rpm_limit", values::counts),
+        model_tpm: body.take("model_tpm_limit", values::counts),
+        tag_rpm: body.take("tag_rpm_limit", values::counts),
+        tags: body.take("tags", values::names),
         other: BTreeMap::new(),
         defaulted: Change::Keep,
     };
-    let metadata = body.take("metadata", |value| body::object(value).cloned());
+    let metadata = body.take("metadata", |value| values::object(value).cloned());
     let metadata = metadata.map(|map| Value::Object(map).to_string());
     let logging = body.take("logging", logging::read);
     let other = [("metadata", metadata), (FIELD, logging)].into_iter();
@@ -167,7 +168,7 @@ fn hoist(body: &mut Body) {
 /// What limits do while nodes are lost.
 pub(crate) fn on_loss(value: &Value) -> Result<OnLoss, Wrong> {
     let names = || OnLoss::ALL.map(OnLoss::name).join(", ");
-    let read = OnLoss::parse(body::text(value)?.as_str());
+    let read = OnLoss::parse(values::text(value)?.as_str());
     read.ok_or_else(|| senseless(format!("must be one of: {}", names())))
 }
 
@@ -180,7 +181,7 @@ pub(crate) fn none_if_empty(change: Change<String>) -> Change<String> {
 
 /// A budget's period. LiteLLM takes what it cannot read for a day.
 pub(crate) fn every(value: &Value) -> Result<String, Wrong> {
-    let text = body::text(value)?;
+    let text = values::text(value)?;
     if !text.is_empty() {
         Every::parse(&text).map_err(|bad| senseless(format!("`{text}` is {bad}")))?;
     }
@@ -190,15 +191,16 @@ pub(crate) fn every(value: &Value) -> Result<String, Wrong> {
 /// `[{"budget_duration": "1d", "max_budget": 5}]`: budgets beside the main one.
 fn windows(value: &Value) -> Result<BTreeMap<String, NanoUsd>, Wrong> {
     let mut windows = BTreeMap::new();
-    for item in body::list(value)? {
-        let item = body::object(item)?;
+    for item in values::list(value)? {
+        let item = values::object(item)?;
         let (duration, budget) = (item.get("budget_duration"), item.get("max_budget"));
         let (Some(duration), Some(budget)) = (duration, budget) else {
             let reason = "each window has a `budget_duration` and a `max_budget`";
             return Err(senseless(reason.to_owned()));
         };
         let duration = every(duration)?;
-        if duration.is_empty() || windows.insert(duration.clone(), body::budget(budget)?).is_some()
+        if duration.is_empty()
+            || windows.insert(duration.clone(), values::budget(budget)?).is_some()
         {
             let reason = format!("the `budget_duration` `{duration}` is given twice, or empty");
             return Err(senseless(reason));
@@ -210,11 +212,11 @@ fn windows(value: &Value) -> Result<BTreeMap<String, NanoUsd>, Wrong> {
 /// `{"gpt-4o": {"max_budget": 5, "budget_duration": "1d"}}`, also in LiteLLM's older words.
 fn model_budgets(value: &Value) -> Result<BTreeMap<String, ModelBudget>, Wrong> {
     let mut budgets = BTreeMap::new();
-    for (model, budget) in body::object(value)? {
+    for (model, budget) in values::object(value)? {
         let budget = if budget.is_object() {
-            model_budget(body::object(budget)?)?
+            model_budget(values::object(budget)?)?
         } else {
-            ModelBudget { max_budget: Some(body::budget(budget)?), ..ModelBudget::default() }
+            ModelBudget { max_budget: Some(values::budget(budget)?), ..ModelBudget::default() }
         };
         budgets.insert(model.clone(), budget);
     }
@@ -225,12 +227,12 @@ fn model_budget(fields: &serde_json::Map<String, Value>) -> Result<ModelBudget, 
     let mut budget = ModelBudget::default();
     for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
         match name.as_str() {
-            "max_budget" | "budget_limit" => budget.max_budget = Some(body::budget(value)?),
+            "max_budget" | "budget_limit" => budget.max_budget = Some(values::budget(value)?),
             "budget_duration" | "time_period" => {
                 budget.duration = Some(every(value)?).filter(|text| !text.is_empty());
             }
-            "rpm_limit" => budget.rpm = Some(body::count(value)?),
-            "tpm_limit" => budget.tpm = Some(body::count(value)?),
+            "rpm_limit" => budget.rpm = Some(values::count(value)?),
+            "tpm_limit" => budget.tpm = Some(values::count(value)?),
             other => {
                 let reason = format!(
                     "`{other}` is none of max_budget, budget_duration, rpm_limit, tpm_limit"
@@ -244,7 +246,7 @@ fn model_budget(fields: &serde_json::Map<String, Value>) -> Result<ModelBudget, 
 
 /// More to spend until some moment.
 pub(crate) fn temporary(body: &mut Body) -> Change<Temporary> {
-    let more = body.take("temp_budget_increase", body::budget);
+    let more = body.take("temp_budget_increase", values::budget);
     let until = body.take("temp_budget_expiry", moment);
     match (more, until) {
         (Change::Keep, Change::Keep) => Change::Keep,
@@ -270,7 +272,7 @@ pub(crate) fn temporary(body: &mut Body) -> Change<Temporary> {
 
 /// A moment, or a day's beginning, in UTC unless it says otherwise.
 pub(crate) fn moment(value: &Value) -> Result<UnixMillis, Wrong> {
-    let text = body::text(value)?;
+    let text = values::text(value)?;
     moment::parse(&text).ok_or_else(|| {
         senseless(format!("`{text}` is not a time: expected 2027-01-15 or 2027-01-15T08:00:00Z"))
     })

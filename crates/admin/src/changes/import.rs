@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use crate::Settings;
 use crate::error::Error;
-use crate::request::body::{self, Body, Wrong, senseless};
+use crate::request::body::Body;
+use crate::request::values::{self, Wrong, senseless};
 use crate::rights::caller::MASTER_USER;
 use crate::rows::row::{View, of_member};
 use crate::terms::entity_fields::{self, EntityFields, id_name};
@@ -58,7 +59,7 @@ struct Past {
 
 impl Past {
     fn take(body: &mut Body) -> Self {
-        let by = none_if_empty(body.take("created_by", body::text)).value();
+        let by = none_if_empty(body.take("created_by", values::text)).value();
         Self {
             created_at: body.take("created_at", terms::moment).value().unwrap_or_default(),
             created_by: by.unwrap_or_else(|| MASTER_USER.to_owned()),
@@ -190,7 +191,7 @@ fn put_key(key: Key, former: Vec<(KeyDigest, UnixMillis)>, over: Option<EntityId
 
 fn key(mut body: Body, past: &Past, view: &View, settings: &Settings) -> Result<Candidate, Error> {
     let token = body.require("token", digest);
-    let name = none_if_empty(body.take("key_name", body::text)).value();
+    let name = none_if_empty(body.take("key_name", values::text)).value();
     let expires = body.take("expires", terms::moment).value();
     let former = body.take("former", former).value().unwrap_or_default();
     let master = settings.master_key.as_ref();
@@ -220,7 +221,7 @@ fn entity(mut body: Body, past: &Past, view: &View, kind: Kind) -> Result<Candid
         body.fault(id_name(kind), senseless("Field required".to_owned()));
     }
     let name = entity_fields::name_of(&mut body, kind);
-    let shared = none_if_empty(body.take("team_member_budget_id", body::text));
+    let shared = none_if_empty(body.take("team_member_budget_id", values::text));
     let EntityFields { mut changes, spend } = entity_fields::read(body, kind, &[])?;
     if !matches!(shared, Change::Keep) {
         changes.member.budget_id = shared;
@@ -233,15 +234,15 @@ fn entity(mut body: Body, past: &Past, view: &View, kind: Kind) -> Result<Candid
 }
 
 fn member(mut body: Body, past: &Past, view: &View, kind: Kind) -> Result<Candidate, Error> {
-    let group = body.require(id_name(kind), body::text);
-    let user = body.require("user_id", body::text);
-    let role = body.require("role", body::text);
+    let group = body.require(id_name(kind), values::text);
+    let user = body.require("user_id", values::text);
+    let role = body.require("role", values::text);
     let changes = terms::read(&mut body);
     if changes.other.contains_key(dunlin_callbacks::FIELD) {
         let reason = "only keys and teams have callbacks, not a membership".to_owned();
         body.refuse("metadata.logging", reason);
     }
-    let spend = body.take("spend", body::usd).value();
+    let spend = body.take("spend", values::usd).value();
     body.finish(terms::FIELDS.iter().copied())?;
     let mut member = entity_fields::membership(user, &role, changes);
     past.begin(&mut member.terms);
@@ -252,17 +253,17 @@ fn member(mut body: Body, past: &Past, view: &View, kind: Kind) -> Result<Candid
 }
 
 fn digest(value: &Value) -> Result<KeyDigest, Wrong> {
-    let text = body::text(value)?;
+    let text = values::text(value)?;
     text.parse().map_err(|_| senseless("expected the SHA-256 of a key, 64 hex digits".to_owned()))
 }
 
 fn former(value: &Value) -> Result<Vec<(KeyDigest, UnixMillis)>, Wrong> {
     let one = |item: &Value| {
-        let fields = body::object(item)?;
+        let fields = values::object(item)?;
         let field = |name: &str| fields.get(name).unwrap_or(&Value::Null);
         Ok((digest(field("token"))?, terms::moment(field("until"))?))
     };
-    body::list(value)?.iter().map(one).collect()
+    values::list(value)?.iter().map(one).collect()
 }
 
 /// The number of what is there, and in which fields it differs from what is to be.

@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Wrong, senseless};
+use crate::request::values::{self, Wrong, senseless};
 
 /// Reads a list of callbacks. What is shown as `***` is looked up when it is sealed.
 pub(crate) fn read(value: &Value) -> Result<String, Wrong> {
-    for item in body::list(value)? {
+    for item in values::list(value)? {
         OwnCallback::read(item).map_err(senseless)?;
     }
     Ok(value.to_string())

@@ -10,7 +10,8 @@ use super::access_groups::{budget, groups, unknown};
 use super::{ok, ok_as_of, sign};
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::routes::{DELETE, GET, PUT, Request, Routes, Who};
 use crate::rows::row::View;
 use crate::terms::entity_fields;
@@ -115,11 +116,11 @@ fn parse(mut body: Body) -> Result<TermsChanges, Error> {
         body.refuse("max_budget", reason.to_owned());
     }
     let terms = TermsChanges {
-        max_budget: body.take("max_budget", body::budget),
-        soft_budget: body.take("soft_budget", body::budget),
+        max_budget: body.take("max_budget", values::budget),
+        soft_budget: body.take("soft_budget", values::budget),
         budget_duration: none_if_empty(body.take("budget_duration", terms::every)),
-        budget_id: none_if_empty(body.take("budget_id", body::text)),
-        strict: body.take("strict_budget", body::flag),
+        budget_id: none_if_empty(body.take("budget_id", values::text)),
+        strict: body.take("strict_budget", values::flag),
         ..TermsChanges::default()
     };
     body.forbid_rest("an access group has a budget and no other terms");

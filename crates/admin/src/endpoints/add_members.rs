@@ -10,7 +10,8 @@ use tracing::info;
 use super::ok;
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::rights::caller::Caller;
 use crate::routes::{Request, Routes, Who};
 use crate::rows::entities::{find, row};
@@ -32,22 +33,34 @@ pub(super) fn add(routes: Routes) -> Routes {
 }
 
 async fn handle(admin: Admin, asked: Request, kind: Kind) -> Result<Response, Error> {
-    let (name, named, terms) = parse(asked.body()?, kind, "member")?;
+    let Wanted { name, named, terms } = parse(asked.body()?, kind, "member")?;
     let listed = in_list("allowed_models", &terms.models);
     let joined = join(&admin, &asked, (kind, &name), named, terms).await?;
-    let (group, view, users) = joined;
+    let Joined { group, view, users } = joined;
     let mut answer = answer(&view, &group, &users);
     admin.put_warnings(&mut answer, &asked.caller, &listed, Whose::entity(&group));
     Ok(ok(&answer))
 }
 
-/// What a request says: of which group, who, and on which terms.
-pub(super) fn parse(
-    mut body: Body,
-    kind: Kind,
-    field: &'static str,
-) -> Result<(String, Vec<Named>, TermsChanges), Error> {
-    let name = body.require(id_name(kind), body::text);
+/// What a request says.
+pub(super) struct Wanted {
+    /// The group's.
+    name: String,
+    /// Who joins it, and on which terms.
+    named: Vec<Named>,
+    terms: TermsChanges,
+}
+
+/// Users that have joined a group.
+pub(super) struct Joined {
+    group: std::sync::Arc<Entity>,
+    view: View,
+    users: Vec<String>,
+}
+
+/// Reads a request to join.
+pub(super) fn parse(mut body: Body, kind: Kind, field: &'static str) -> Result<Wanted, Error> {
+    let name = body.require(id_name(kind), values::text);
     let named = body.require(field, entity_fields::members);
     let (terms, guards) = read_terms(&mut body, kind);
     if named.is_empty() || named.len() > MAX_MEMBERS {
@@ -57,17 +70,17 @@ pub(super) fn parse(
         body.fault(field, wrong);
     }
     finish(body, [id_name(kind), field].into_iter(), guards)?;
-    Ok((name, named, terms))
+    Ok(Wanted { name, named, terms })
 }
 
-/// Lets users join; the group, a view, and who joined.
+/// Lets users join.
 pub(super) async fn join(
     admin: &Admin,
     asked: &Request,
     (kind, name): (Kind, &str),
     named: Vec<Named>,
     terms: TermsChanges,
-) -> Result<(std::sync::Arc<Entity>, View, Vec<String>), Error> {
+) -> Result<Joined, Error> {
     let open = &admin.settings()?.settings.available_teams;
     let state = admin.read().await.state;
     let joining = |view: &View| {
@@ -94,7 +107,7 @@ pub(super) async fn join(
     let users: Vec<_> = members.iter().map(|member| member.user.clone()).collect();
     info!(entity.kind = kind.name(), entity.name = name, ?users, "members joined");
     let group = find(&view.state, kind, name)?;
-    Ok((group, view, users))
+    Ok(Joined { group, view, users })
 }
 
 /// Whether a user joins a team that is open to all, and asks for no terms or rights there.
@@ -167,13 +180,13 @@ mod tests {
         let of = |text: &str| {
             parse(Body::parse(text.as_bytes()).expect("an object"), Kind::Team, "member")
         };
-        let (team, named, terms) = of(r#"{"team_id": "t", "max_budget_in_team": 0.5,
+        let Wanted { name, named, terms } = of(r#"{"team_id": "t", "max_budget_in_team": 0.5,
             "member": {"role": "user", "user_id": "ann"}}"#)
         .expect("a member");
-        assert_eq!((team.as_str(), named.len()), ("t", 1));
+        assert_eq!((name.as_str(), named.len()), ("t", 1));
         assert_eq!(terms.max_budget, Change::Set(NanoUsd(500_000_000)));
         let two = of(r#"{"team_id": "t", "member": [{"user_id": "a"}, {"user_email": "b@c.d"}]}"#);
-        assert_eq!(two.expect("members").1.len(), 2);
+        assert_eq!(two.expect("members").named.len(), 2);
         assert!(matches!(of(r#"{"team_id": "t"}"#), Err(Error::Invalid(_))));
         let boss = of(r#"{"team_id": "t", "member": {"user_id": "a", "role": "boss"}}"#);
         assert!(matches!(boss, Err(Error::Invalid(_))));

@@ -9,7 +9,8 @@ use tracing::info;
 use super::{entity_of, ok, sign};
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::rights::forbidden;
 use crate::routes::{Request, Routes, Who};
 use crate::rows::entities::{find, row};
@@ -17,20 +18,29 @@ use crate::rows::row::View;
 use crate::terms::edit::{Decided, with_organization};
 use crate::terms::entity_fields;
 
+/// A path that blocks, or does the contrary.
+#[derive(Clone, Copy)]
+struct Way {
+    path: &'static str,
+    kind: Kind,
+    blocked: bool,
+}
+
 /// An end user's blocking may make it known.
-const PATHS: &[(&str, Kind, bool)] = &[
-    ("/team/block", Kind::Team, true),
-    ("/team/unblock", Kind::Team, false),
-    ("/customer/block", Kind::EndUser, true),
-    ("/customer/unblock", Kind::EndUser, false),
-    ("/end_user/block", Kind::EndUser, true),
-    ("/end_user/unblock", Kind::EndUser, false),
+const PATHS: &[Way] = &[
+    Way { path: "/team/block", kind: Kind::Team, blocked: true },
+    Way { path: "/team/unblock", kind: Kind::Team, blocked: false },
+    Way { path: "/customer/block", kind: Kind::EndUser, blocked: true },
+    Way { path: "/customer/unblock", kind: Kind::EndUser, blocked: false },
+    Way { path: "/end_user/block", kind: Kind::EndUser, blocked: true },
+    Way { path: "/end_user/unblock", kind: Kind::EndUser, blocked: false },
 ];
 
 pub(super) fn add(routes: Routes) -> Routes {
-    PATHS.iter().fold(routes, |routes, &(path, kind, blocked)| {
-        let who = if kind == Kind::Team { Who::Users } else { Who::Admins };
-        routes.post(path, who, move |admin, asked| handle(admin, asked, kind, blocked))
+    PATHS.iter().fold(routes, |routes, &Way { path, kind, blocked }| {
+        routes.post(path, Who::changing(kind), move |admin, asked| {
+            handle(admin, asked, kind, blocked)
+        })
     })
 }
 
@@ -86,9 +96,9 @@ fn led(asked: &Request, state: &State, kind: Kind, names: &[String]) -> Result<V
 
 fn parse(mut body: Body, kind: Kind) -> Result<Vec<String>, Error> {
     let (field, names) = if kind == Kind::EndUser {
-        ("user_ids", body.require("user_ids", body::texts))
+        ("user_ids", body.require("user_ids", values::texts))
     } else {
-        ("team_id", vec![body.require("team_id", body::text)])
+        ("team_id", vec![body.require("team_id", values::text)])
     };
     if names.is_empty() {
         body.refuse(field, format!("name at least one in `{field}`"));

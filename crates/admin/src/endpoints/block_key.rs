@@ -7,8 +7,9 @@ use tracing::info;
 use super::{key_of, ok};
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
 use crate::request::naming;
+use crate::request::values;
 use crate::rights::forbidden;
 use crate::routes::{Request, Routes, Who};
 
@@ -44,7 +45,7 @@ pub(super) async fn set(
 
 /// The change of the key that the request names.
 pub(super) fn parse(mut body: Body, blocked: bool) -> Result<Command, Error> {
-    let named = body.require("key", body::text);
+    let named = body.require("key", values::text);
     body.finish(["key"].into_iter())?;
     let token = naming::digest_of(&named).ok_or(Error::NoSuchKey { name: "key" })?;
     Ok(Command::SetBlocked { token, blocked })

@@ -10,7 +10,8 @@ use super::update_model::alter;
 use crate::Admin;
 use crate::changes::stored::ModelContent;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
@@ -30,7 +31,7 @@ async fn handle(admin: Admin, asked: Request, blocked: bool) -> Result<Response,
 }
 
 fn parse(mut body: Body, blocked: bool) -> Result<(String, Sent), Error> {
-    let id = body.require("model_id", body::text);
+    let id = body.require("model_id", values::text);
     body.finish(["model_id"].into_iter())?;
     let info = Map::from_iter([("blocked".to_owned(), Value::from(blocked))]);
     Ok((id, Sent { info, ..Sent::default() }))

@@ -9,18 +9,41 @@ use serde_json::{Value, json};
 use super::ok_as_of;
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::Fault;
+use crate::request::fault::Fault;
 use crate::routes::{Request, Routes, Who};
 use crate::rows::entities::{find, row};
 
+/// A field of a budget, as it is told.
+struct Field {
+    name: &'static str,
+    kind: &'static str,
+    purpose: &'static str,
+}
+
 /// Name, type and purpose.
-const FIELDS: &[(&str, &str, &str)] = &[
-    ("max_budget", "Float", "The most that may be spent in a period, in US dollars."),
-    ("soft_budget", "Float", "Spending more than this is told, and not refused."),
-    ("max_parallel_requests", "Integer", "The most requests at the same time."),
-    ("tpm_limit", "Integer", "The most tokens in any minute."),
-    ("rpm_limit", "Integer", "The most requests in any minute."),
-    ("budget_duration", "String", "How long a period is: 1h, 1d, 30d, 1mo."),
+const FIELDS: &[Field] = &[
+    Field {
+        name: "max_budget",
+        kind: "Float",
+        purpose: "The most that may be spent in a period, in US dollars.",
+    },
+    Field {
+        name: "soft_budget",
+        kind: "Float",
+        purpose: "Spending more than this is told, and not refused.",
+    },
+    Field {
+        name: "max_parallel_requests",
+        kind: "Integer",
+        purpose: "The most requests at the same time.",
+    },
+    Field { name: "tpm_limit", kind: "Integer", purpose: "The most tokens in any minute." },
+    Field { name: "rpm_limit", kind: "Integer", purpose: "The most requests in any minute." },
+    Field {
+        name: "budget_duration",
+        kind: "String",
+        purpose: "How long a period is: 1h, 1d, 30d, 1mo.",
+    },
 ];
 
 pub(super) fn add(routes: Routes) -> Routes {
@@ -39,7 +62,7 @@ async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
 }
 
 fn settings(budget: &Row) -> Vec<Value> {
-    let setting = |&(name, kind, purpose): &(&str, &str, &str)| {
+    let setting = |&Field { name, kind, purpose }: &Field| {
         let value = budget.get(name).and_then(|raw| serde_json::from_str(raw.get()).ok());
         let value: Value = value.unwrap_or_default();
         json!({

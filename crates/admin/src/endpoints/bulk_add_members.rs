@@ -9,7 +9,8 @@ use super::add_members::join;
 use super::ok;
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::routes::{Request, Routes, Who};
 use crate::rows::entities::{find, row};
 use crate::terms::entity_fields::{self, Named};
@@ -78,8 +79,8 @@ fn named(user: &str) -> Named {
 }
 
 fn parse(mut body: Body) -> Result<Wanted, Error> {
-    let team = body.require("team_id", body::text);
-    let all = body.take("all_users", body::flag).value().unwrap_or_default();
+    let team = body.require("team_id", values::text);
+    let all = body.take("all_users", values::flag).value().unwrap_or_default();
     let members = body.take("members", entity_fields::members).value().unwrap_or_default();
     let (terms, guards) = read_terms(&mut body, Kind::Team);
     if !all && (members.is_empty() || members.len() > MAX_MEMBERS) {

@@ -8,7 +8,8 @@ use super::ok;
 use super::update_key::{Update, carry_out};
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::routes::{Request, Routes, Who};
 
 const PATH: &str = "/key/bulk_update";
@@ -57,7 +58,7 @@ async fn update(
 }
 
 fn parse(mut body: Body) -> Result<Vec<Value>, Error> {
-    let items = body.require("keys", |value| body::list(value).map(<[Value]>::to_vec));
+    let items = body.require("keys", |value| values::list(value).map(<[Value]>::to_vec));
     if items.len() > MAX_KEYS {
         body.refuse("keys", format!("at most {MAX_KEYS} keys can be changed at a time"));
     }

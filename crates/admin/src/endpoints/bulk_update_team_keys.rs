@@ -9,8 +9,10 @@ use super::bulk_update_keys::update_all;
 use super::ok;
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body, Fault};
+use crate::request::body::Body;
+use crate::request::fault::Fault;
 use crate::request::naming;
+use crate::request::values;
 use crate::rights::forbidden;
 use crate::routes::{Request, Routes, Who};
 use crate::rows::entities::find;
@@ -62,10 +64,10 @@ struct Wanted {
 }
 
 fn parse(mut body: Body) -> Result<Wanted, Error> {
-    let team = body.require("team_id", body::text);
-    let keys = body.take("key_ids", body::texts).value().filter(|keys| !keys.is_empty());
-    let all = body.take("all_keys_in_team", body::flag).value().unwrap_or_default();
-    let fields = body.require("update_fields", |value| body::object(value).cloned());
+    let team = body.require("team_id", values::text);
+    let keys = body.take("key_ids", values::texts).value().filter(|keys| !keys.is_empty());
+    let all = body.take("all_keys_in_team", values::flag).value().unwrap_or_default();
+    let fields = body.require("update_fields", |value| values::object(value).cloned());
     body.finish(["team_id", "key_ids", "all_keys_in_team", "update_fields"].into_iter())?;
     let fault = |name: &str, msg: String| {
         Err(Error::Invalid(vec![Fault::of("body", name, "value_error", msg)]))

@@ -6,10 +6,11 @@ use dunlin_state::{Kind, State};
 use serde_json::{Value, json};
 
 use super::ok;
-use super::update_entity::carry_out;
+use super::update_entity::{Changed, carry_out};
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::routes::{Request, Routes, Who};
 
 /// Each is a command of its own.
@@ -26,7 +27,7 @@ async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
         let body = Body::parse(item.to_string().as_bytes())?.at(asked.at);
         let outcome = carry_out(&admin, &asked, body, Kind::User).await;
         let (updated, error) = match outcome {
-            Ok((_, _, row)) => (Some(row), None),
+            Ok(Changed { row, .. }) => (Some(row), None),
             Err(error) => (None, Some(error.told())),
         };
         results.push(json!({
@@ -48,9 +49,9 @@ async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
 
 /// The changes, one for each user: those listed, or one for all.
 fn parse(mut body: Body, state: &State) -> Result<Vec<Value>, Error> {
-    let users = body.take("users", |value| body::list(value).map(<[Value]>::to_vec)).value();
-    let all = body.take("all_users", body::flag).value().unwrap_or_default();
-    let updates = body.take("user_updates", |value| body::object(value).cloned()).value();
+    let users = body.take("users", |value| values::list(value).map(<[Value]>::to_vec)).value();
+    let all = body.take("all_users", values::flag).value().unwrap_or_default();
+    let updates = body.take("user_updates", |value| values::object(value).cloned()).value();
     let items = match (users, all, updates) {
         (Some(users), false, _) => users,
         (None, true, Some(updates)) => {

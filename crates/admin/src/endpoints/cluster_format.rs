@@ -12,7 +12,8 @@ use tracing::info;
 use super::ok;
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::routes::{Request, Routes, Who};
 
 /// How long the answer waits for the leader to raise it.
@@ -53,7 +54,7 @@ pub(super) fn shown(status: &FormatStatus) -> LogFormat {
 }
 
 fn parse(mut body: Body) -> Result<bool, Error> {
-    let held = body.require("hold", body::flag);
+    let held = body.require("hold", values::flag);
     body.finish(["hold"].into_iter())?;
     Ok(held)
 }

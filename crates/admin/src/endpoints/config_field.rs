@@ -12,7 +12,8 @@ use super::{ok, ok_as_of};
 use crate::Admin;
 use crate::changes::config_change::Changed;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::routes::{Request, Routes, Who};
 
 const ROUTER: &str = "router_settings";
@@ -52,16 +53,16 @@ fn row(changed: Changed, section: &str) -> Value {
 }
 
 fn parse(mut body: Body, is_set: bool) -> Result<(String, Edit), Error> {
-    let section = match body.take("config_type", body::text) {
+    let section = match body.take("config_type", values::text) {
         Change::Set(section) => section,
         Change::Keep | Change::Clear => SECTIONS[0].to_owned(),
     };
-    let name = body.require("field_name", body::text);
+    let name = body.require("field_name", values::text);
     check(&mut body, &section, &name);
     let mut value = None;
     if is_set {
         if !body.has("field_value") {
-            body.require("field_value", body::text);
+            body.require("field_value", values::text);
         }
         value = match body.take_raw("field_value") {
             Change::Set(raw) => serde_json::from_str(raw.get()).ok(),

@@ -10,7 +10,8 @@ use super::ok;
 use super::show_credentials::of_model;
 use crate::changes::stored::{CredentialContent, added_credential};
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::routes::{Request, Routes, Who};
 use crate::{Admin, Published};
 
@@ -51,13 +52,13 @@ struct Sent {
 fn read(mut body: Body) -> Result<Sent, Error> {
     const FIELDS: [&str; 4] =
         ["credential_name", "credential_values", "credential_info", "model_id"];
-    let name = body.require("credential_name", body::text);
+    let name = body.require("credential_name", values::text);
     if name.trim().is_empty() {
         body.refuse("credential_name", "is empty".to_owned());
     }
     let values = body.take("credential_values", map).value();
     let info = body.take("credential_info", map).value().unwrap_or_default();
-    let model = body.take("model_id", body::text).value().filter(|model| !model.is_empty());
+    let model = body.take("model_id", values::text).value().filter(|model| !model.is_empty());
     body.finish(FIELDS.into_iter())?;
     Ok(Sent { name, values, info, model })
 }

@@ -8,7 +8,8 @@ use tracing::info;
 use super::{entity_of, ok};
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::rights::forbidden;
 use crate::rights::within::within_organization;
 use crate::routes::{Request, Routes, Who};
@@ -20,22 +21,22 @@ use crate::terms::entity_fields::{self, EntityFields, Named};
 use crate::terms::members::{Joining, check_role};
 use crate::terms::model_names::{Whose, in_changes};
 
-/// Where each kind is made, and who may.
-const PATHS: &[(&str, Kind, Who)] = &[
-    ("/team/new", Kind::Team, Who::Users),
-    ("/organization/new", Kind::Organization, Who::Admins),
-    ("/customer/new", Kind::EndUser, Who::Admins),
-    ("/end_user/new", Kind::EndUser, Who::Admins),
-    ("/budget/new", Kind::Budget, Who::Admins),
-    ("/tag/new", Kind::Tag, Who::Admins),
+/// Where each kind is made.
+const PATHS: &[(&str, Kind)] = &[
+    ("/team/new", Kind::Team),
+    ("/organization/new", Kind::Organization),
+    ("/customer/new", Kind::EndUser),
+    ("/end_user/new", Kind::EndUser),
+    ("/budget/new", Kind::Budget),
+    ("/tag/new", Kind::Tag),
 ];
 
 /// A new organization must have a display name.
 const ORGANIZATION_ALIAS: &str = "organization_alias";
 
 pub(super) fn add(routes: Routes) -> Routes {
-    PATHS.iter().fold(routes, |routes, &(path, kind, who)| {
-        routes.post(path, who, move |admin, asked| handle(admin, asked, kind))
+    PATHS.iter().fold(routes, |routes, &(path, kind)| {
+        routes.post(path, Who::changing(kind), move |admin, asked| handle(admin, asked, kind))
     })
 }
 
@@ -92,7 +93,7 @@ impl Sent {
         let name = entity_fields::name_of(&mut body, kind);
         let has_alias = body.peek(ORGANIZATION_ALIAS).is_some_and(|alias| !alias.is_null());
         if kind == Kind::Organization && !has_alias {
-            body.fault(ORGANIZATION_ALIAS, body::wrong("missing", "Field required"));
+            body.fault(ORGANIZATION_ALIAS, values::wrong("missing", "Field required"));
         }
         let joining = body.take("members_with_roles", entity_fields::members).value();
         let joining = joining.unwrap_or_default();

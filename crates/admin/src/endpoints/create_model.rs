@@ -12,9 +12,10 @@ use tracing::info;
 use super::ok;
 use crate::changes::stored::{ModelContent, masked};
 use crate::error::Error;
-use crate::request::body::{self, Body, Wrong};
+use crate::request::body::Body;
 use crate::request::moment::iso;
 use crate::request::naming;
+use crate::request::values::{self, Wrong};
 use crate::routes::{Request, Routes, Who};
 use crate::rows::entities::find;
 use crate::{Admin, Published};
@@ -63,7 +64,7 @@ pub(super) fn read(mut body: Body, is_new: bool) -> Result<Sent, Error> {
         Some(Value::Number(id)) => Some(id.to_string()),
         None | Some(Value::Null) => None,
         Some(_) => {
-            body.fault("model_info", body::senseless("`id` must be a text".to_owned()));
+            body.fault("model_info", values::senseless("`id` must be a text".to_owned()));
             None
         }
     };
@@ -75,12 +76,12 @@ pub(super) fn read(mut body: Body, is_new: bool) -> Result<Sent, Error> {
 const MADE_HERE: [&str; 5] = ["db_model", "created_at", "created_by", "updated_at", "updated_by"];
 
 pub(super) fn map(value: &Value) -> Result<Map<String, Value>, Wrong> {
-    body::object(value).cloned()
+    values::object(value).cloned()
 }
 
 fn named(value: &Value) -> Result<String, Wrong> {
-    let name = body::text(value)?;
-    if name.trim().is_empty() { Err(body::senseless("is empty".to_owned())) } else { Ok(name) }
+    let name = values::text(value)?;
+    if name.trim().is_empty() { Err(values::senseless("is empty".to_owned())) } else { Ok(name) }
 }
 
 /// Refuses an id that a config file has taken.

@@ -9,7 +9,8 @@ use tracing::info;
 use super::{create_key, entity_of, ok};
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::rights::caller::MASTER_USER;
 use crate::routes::{Request, Routes, Who};
 use crate::rows::row::{View, put};
@@ -69,9 +70,9 @@ fn read(mut body: Body, by: &str) -> Result<NewUser, Error> {
     if name == MASTER_USER {
         body.refuse("user_id", format!("`{MASTER_USER}` stands for the master key"));
     }
-    let automatic = body.take("auto_create_key", body::flag).value().unwrap_or(true);
+    let automatic = body.take("auto_create_key", values::flag).value().unwrap_or(true);
     let mut teams = joined_teams(&mut body);
-    let one = body.take("team_id", body::text).value().filter(|team| !team.is_empty());
+    let one = body.take("team_id", values::text).value().filter(|team| !team.is_empty());
     let mut of_key = Body::parse(b"{}").expect("an object");
     // Without a key there is nothing for them to bound.
     for field in OF_KEY.iter().filter(|_| automatic) {
@@ -87,7 +88,7 @@ fn read(mut body: Body, by: &str) -> Result<NewUser, Error> {
             teams.push((team.clone(), "user".to_owned()));
         }
     }
-    let organizations = body.take("organizations", body::texts).value().unwrap_or_default();
+    let organizations = body.take("organizations", values::texts).value().unwrap_or_default();
     let more = ["auto_create_key", "organizations", "team_id"];
     let more: Vec<_> = OF_KEY.iter().copied().chain(more).collect();
     let EntityFields { changes, spend } = entity_fields::read(body, Kind::User, &more)?;

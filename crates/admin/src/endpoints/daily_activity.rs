@@ -12,7 +12,7 @@ use crate::Admin;
 use crate::error::Error;
 use crate::reports::activity::Activity;
 use crate::reports::usage::{Used, listed, listed_keys, part, rows};
-use crate::request::body::Fault;
+use crate::request::fault::Fault;
 use crate::request::pages::Pages;
 use crate::request::span::Span;
 use crate::rights::forbidden;
@@ -20,35 +20,54 @@ use crate::routes::{Request, Routes, Who};
 use crate::rows::entities::may_see;
 use crate::rows::row::View;
 
-/// Whose activity is where, and the parameters that name some and leave some out.
-const PATHS: &[(&str, &str, Of)] = &[
-    (
-        "/user/daily/activity",
-        "/user/daily/activity/aggregated",
-        Of { kind: Kind::User, book: Book::Keys, only: "user_id", without: "exclude_user_ids" },
-    ),
-    (
-        "/team/daily/activity",
-        "/team/daily/activity/aggregated",
-        Of { kind: Kind::Team, book: Book::Keys, only: "team_ids", without: "exclude_team_ids" },
-    ),
-    (
-        "/tag/daily/activity",
-        "/tag/daily/activity/aggregated",
-        Of { kind: Kind::Tag, book: Book::Tags, only: "tags", without: "exclude_tags" },
-    ),
-    ("/customer/daily/activity", "/customer/daily/activity/aggregated", CUSTOMER),
-    ("/end_user/daily/activity", "/end_user/daily/activity/aggregated", CUSTOMER),
-    (
-        "/organization/daily/activity",
-        "/organization/daily/activity/aggregated",
-        Of {
+/// Where whose activity is.
+struct Way {
+    paged: &'static str,
+    whole: &'static str,
+    of: Of,
+}
+
+const PATHS: &[Way] = &[
+    Way {
+        paged: "/user/daily/activity",
+        whole: "/user/daily/activity/aggregated",
+        of: Of { kind: Kind::User, book: Book::Keys, only: "user_id", without: "exclude_user_ids" },
+    },
+    Way {
+        paged: "/team/daily/activity",
+        whole: "/team/daily/activity/aggregated",
+        of: Of {
+            kind: Kind::Team,
+            book: Book::Keys,
+            only: "team_ids",
+            without: "exclude_team_ids",
+        },
+    },
+    Way {
+        paged: "/tag/daily/activity",
+        whole: "/tag/daily/activity/aggregated",
+        of: Of { kind: Kind::Tag, book: Book::Tags, only: "tags", without: "exclude_tags" },
+    },
+    Way {
+        paged: "/customer/daily/activity",
+        whole: "/customer/daily/activity/aggregated",
+        of: CUSTOMER,
+    },
+    Way {
+        paged: "/end_user/daily/activity",
+        whole: "/end_user/daily/activity/aggregated",
+        of: CUSTOMER,
+    },
+    Way {
+        paged: "/organization/daily/activity",
+        whole: "/organization/daily/activity/aggregated",
+        of: Of {
             kind: Kind::Organization,
             book: Book::Keys,
             only: "organization_ids",
             without: "exclude_organization_ids",
         },
-    ),
+    },
 ];
 
 const CUSTOMER: Of = Of {
@@ -61,6 +80,7 @@ const CUSTOMER: Of = Of {
 /// A day in another zone is no day of the totals; LiteLLM's clients say their zone all the same.
 const MAX_ZONE_MINUTES: i32 = 14 * 60;
 
+/// A kind, and the parameters that name some and leave some out.
 #[derive(Clone, Copy)]
 struct Of {
     kind: Kind,
@@ -74,7 +94,7 @@ impl Of {
     /// the first one alone.
     fn whose(self) -> impl Iterator<Item = (Kind, &'static str)> {
         let all: &[_] = if self.book == Book::Keys { PATHS } else { &[] };
-        let more = all.iter().map(|(.., of)| (of.kind, of.only, of.book));
+        let more = all.iter().map(|Way { of, .. }| (of.kind, of.only, of.book));
         let more = more.filter(move |(kind, _, book)| *book == self.book && *kind != self.kind);
         [(self.kind, self.only)].into_iter().chain(more.map(|(kind, only, _)| (kind, only)))
     }
@@ -86,7 +106,7 @@ pub(super) fn add(routes: Routes) -> Routes {
         Who::Anyone,
         of_agents,
     );
-    PATHS.iter().fold(routes, |routes, &(paged, whole, of)| {
+    PATHS.iter().fold(routes, |routes, &Way { paged, whole, of }| {
         routes.get(paged, Who::Anyone, move |admin, asked| handle(admin, asked, of, true)).get(
             whole,
             Who::Anyone,
@@ -204,7 +224,7 @@ mod tests {
     use crate::rows::row::tests::view_of;
 
     fn of(path: &str) -> Of {
-        PATHS.iter().find(|(paged, ..)| *paged == path).expect("a path").2
+        PATHS.iter().find(|way| way.paged == path).expect("a path").of
     }
 
     /// What is told to somebody, in thousandths of a dollar; -1 for a refusal.

@@ -8,37 +8,50 @@ use tracing::info;
 use super::ok;
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::rights::forbidden;
 use crate::routes::{DELETE, Method, POST, Request, Routes, Who};
 use crate::rows::entities::{find, row};
 
-/// How and where each kind is deleted, and the field that names them.
-type Way = (Method, &'static str, Kind, &'static str, Who);
+/// How and where a kind is deleted.
+#[derive(Clone, Copy)]
+struct Way {
+    method: Method,
+    path: &'static str,
+    kind: Kind,
+}
 
 const PATHS: &[Way] = &[
-    (POST, "/team/delete", Kind::Team, "team_ids", Who::Users),
-    (POST, "/user/delete", Kind::User, "user_ids", Who::Admins),
-    (POST, "/customer/delete", Kind::EndUser, "user_ids", Who::Admins),
-    (POST, "/end_user/delete", Kind::EndUser, "user_ids", Who::Admins),
-    (DELETE, "/organization/delete", Kind::Organization, "organization_ids", Who::Admins),
-    (POST, "/budget/delete", Kind::Budget, "id", Who::Admins),
-    (POST, "/tag/delete", Kind::Tag, "name", Who::Admins),
+    Way { method: POST, path: "/team/delete", kind: Kind::Team },
+    Way { method: POST, path: "/user/delete", kind: Kind::User },
+    Way { method: POST, path: "/customer/delete", kind: Kind::EndUser },
+    Way { method: POST, path: "/end_user/delete", kind: Kind::EndUser },
+    Way { method: DELETE, path: "/organization/delete", kind: Kind::Organization },
+    Way { method: POST, path: "/budget/delete", kind: Kind::Budget },
+    Way { method: POST, path: "/tag/delete", kind: Kind::Tag },
 ];
 
 pub(super) fn add(routes: Routes) -> Routes {
-    PATHS.iter().fold(routes, |routes, &(method, path, kind, field, who)| {
-        routes.add(method, path, who, move |admin, asked| handle(admin, asked, kind, field))
+    PATHS.iter().fold(routes, |routes, &Way { method, path, kind }| {
+        routes
+            .add(method, path, Who::changing(kind), move |admin, asked| handle(admin, asked, kind))
     })
 }
 
-async fn handle(
-    admin: Admin,
-    asked: Request,
-    kind: Kind,
-    field: &'static str,
-) -> Result<Response, Error> {
-    let names = parse(asked.body()?, field)?;
+/// The field that names those of a kind.
+fn field_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Team => "team_ids",
+        Kind::User | Kind::EndUser => "user_ids",
+        Kind::Organization => "organization_ids",
+        Kind::Budget => "id",
+        Kind::Tag | Kind::AccessGroup => "name",
+    }
+}
+
+async fn handle(admin: Admin, asked: Request, kind: Kind) -> Result<Response, Error> {
+    let names = parse(asked.body()?, field_of(kind))?;
     let read = admin.read().await;
     for name in &names {
         find(&read.state, kind, name)?;
@@ -76,7 +89,7 @@ fn parse(mut body: Body, field: &'static str) -> Result<Vec<String>, Error> {
     let names = body.require(field, |value| match value {
         Value::String(name) => Ok(vec![name.clone()]),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            body::texts(value)
+            values::texts(value)
         }
     });
     if names.is_empty() {

@@ -10,8 +10,9 @@ use tracing::info;
 use super::{check_changes, ok};
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
 use crate::request::naming;
+use crate::request::values;
 use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
@@ -49,7 +50,7 @@ struct Names {
 }
 
 fn parse(mut body: Body) -> Result<Names, Error> {
-    let mut list = |name| match body.take(name, body::texts) {
+    let mut list = |name| match body.take(name, values::texts) {
         Change::Set(list) => list,
         Change::Keep | Change::Clear => Vec::new(),
     };

@@ -10,7 +10,8 @@ use super::ok;
 use super::update_model::refuse_those_of_files;
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
@@ -34,7 +35,7 @@ async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
 }
 
 fn parse(mut body: Body) -> Result<String, Error> {
-    let id = body.require("id", body::text);
+    let id = body.require("id", values::text);
     body.finish(["id"].into_iter())?;
     Ok(id)
 }

@@ -11,9 +11,10 @@ use super::ok_as_of;
 use crate::Admin;
 use crate::error::Error;
 use crate::reports::usage::{key_symbol, ranked, rows};
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
 use crate::request::moment;
 use crate::request::span::Span;
+use crate::request::values;
 use crate::routes::{Request, Routes, Who};
 use crate::rows::row::View;
 
@@ -61,7 +62,7 @@ impl Wanted {
 fn parse(mut body: Body, now: UnixMillis) -> Result<Wanted, Error> {
     let mut wanted = Wanted::all(now);
     let mut day = |name: &'static str, day: &mut Day| {
-        let Some(text) = body.take(name, body::text).value() else { return };
+        let Some(text) = body.take(name, values::text).value() else { return };
         match moment::parse(&text) {
             Some(at) => *day = Day::of(at),
             None => body.refuse(name, format!("`{text}` is not a time in ISO 8601")),
@@ -69,7 +70,7 @@ fn parse(mut body: Body, now: UnixMillis) -> Result<Wanted, Error> {
     };
     day("startTime", &mut wanted.span.from);
     day("endTime", &mut wanted.span.to);
-    wanted.key = body.take("api_key", body::text).value();
+    wanted.key = body.take("api_key", values::text).value();
     body.finish(["startTime", "endTime", "api_key"].into_iter())?;
     Ok(wanted)
 }

@@ -8,22 +8,31 @@ use serde_json::{Value, json};
 use super::{ok, ok_as_of};
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::rights::forbidden;
 use crate::routes::{Request, Routes, Who};
 use crate::rows::entities::{find, may_see, row, unknown};
 use crate::rows::row::{View, put};
 
+/// Where a kind is shown, and the parameter that names one.
+#[derive(Clone, Copy)]
+struct Way {
+    path: &'static str,
+    kind: Kind,
+    param: &'static str,
+}
+
 /// Where one is shown, and the parameter that names it.
-const PATHS: &[(&str, Kind, &str)] = &[
-    ("/team/info", Kind::Team, "team_id"),
-    ("/organization/info", Kind::Organization, "organization_id"),
-    ("/customer/info", Kind::EndUser, "end_user_id"),
-    ("/end_user/info", Kind::EndUser, "end_user_id"),
+const PATHS: &[Way] = &[
+    Way { path: "/team/info", kind: Kind::Team, param: "team_id" },
+    Way { path: "/organization/info", kind: Kind::Organization, param: "organization_id" },
+    Way { path: "/customer/info", kind: Kind::EndUser, param: "end_user_id" },
+    Way { path: "/end_user/info", kind: Kind::EndUser, param: "end_user_id" },
 ];
 
 pub(super) fn add(routes: Routes) -> Routes {
-    let routes = PATHS.iter().fold(routes, |routes, &(path, kind, param)| {
+    let routes = PATHS.iter().fold(routes, |routes, &Way { path, kind, param }| {
         routes.get(path, Who::Anyone, move |admin, asked| handle(admin, asked, kind, param))
     });
     routes
@@ -105,7 +114,7 @@ async fn several(admin: Admin, asked: Request, kind: Kind) -> Result<Response, E
 
 fn parse(mut body: Body, kind: Kind) -> Result<Vec<String>, Error> {
     let field = if kind == Kind::Tag { "names" } else { "budgets" };
-    let names = body.require(field, body::texts);
+    let names = body.require(field, values::texts);
     body.finish([field].into_iter())?;
     Ok(names)
 }

@@ -13,7 +13,8 @@ use super::check_health::wanted;
 use super::ok;
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body, senseless};
+use crate::request::body::Body;
+use crate::request::values::{self, senseless};
 use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
@@ -68,10 +69,10 @@ fn of(catalog: &Catalog, model: &str, deployment: &Deployment) -> Rates {
 }
 
 fn parse(mut body: Body) -> Result<Estimate, Error> {
-    let model = body.require("model", body::text);
-    let input = body.require("input_tokens", body::count);
-    let output = body.require("output_tokens", body::count);
-    let mut some = |name: &str| match body.take(name, body::count) {
+    let model = body.require("model", values::text);
+    let input = body.require("input_tokens", values::count);
+    let output = body.require("output_tokens", values::count);
+    let mut some = |name: &str| match body.take(name, values::count) {
         Change::Set(count) => Some(count),
         Change::Keep | Change::Clear => None,
     };

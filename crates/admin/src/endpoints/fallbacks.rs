@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use super::{ok, ok_as_of};
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::routes::{DELETE, Request, Routes, Who};
 
 /// LiteLLM's types and the settings that hold them.
@@ -137,24 +138,24 @@ fn edit(section: &str, kind: &str, rules: Vec<Value>) -> Edit {
 }
 
 fn parse(mut body: Body) -> Result<Sent, Error> {
-    let model = body.require("model", body::text).trim().to_owned();
-    let models = body.require("fallback_models", body::texts);
-    let kind = body.take("fallback_type", body::text).value();
+    let model = body.require("model", values::text).trim().to_owned();
+    let models = body.require("fallback_models", values::texts);
+    let kind = body.take("fallback_type", values::text).value();
     let kind = kind.unwrap_or_else(|| TYPES[0].0.to_owned());
     let known = TYPES.iter().find(|(known, _)| *known == kind).map(|(known, _)| *known);
     if known.is_none() {
         let known = TYPES.map(|(known, _)| known).join(", ");
-        body.fault("fallback_type", body::senseless(format!("`{kind}` is none of {known}")));
+        body.fault("fallback_type", values::senseless(format!("`{kind}` is none of {known}")));
     }
     let mut unique = models.clone();
     unique.sort_unstable();
     unique.dedup();
     if body.has("model") && model.is_empty() {
-        body.fault("model", body::senseless("model must be a non-empty string".to_owned()));
+        body.fault("model", values::senseless("model must be a non-empty string".to_owned()));
     }
     if models.len() != unique.len() {
         let told = "fallback_models must not contain duplicates".to_owned();
-        body.fault("fallback_models", body::senseless(told));
+        body.fault("fallback_models", values::senseless(told));
     }
     body.finish(["model", "fallback_models", "fallback_type"].into_iter())?;
     if models.is_empty() {

@@ -11,7 +11,7 @@ use super::ok;
 use crate::Admin;
 use crate::changes::import::{Candidate, Step};
 use crate::error::Error;
-use crate::request::body::Fault;
+use crate::request::fault::Fault;
 use crate::rights::forbidden;
 use crate::routes::{Request, Routes, Who};
 use crate::terms::model_names;

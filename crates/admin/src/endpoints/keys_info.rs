@@ -8,7 +8,8 @@ use serde_json::json;
 use super::{key_named, ok_as_of};
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::rights::caller::Caller;
 use crate::routes::{Request, Routes, Who};
 use crate::rows::row::View;
@@ -31,7 +32,7 @@ async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
 }
 
 fn parse(mut body: Body) -> Result<Vec<String>, Error> {
-    let named = body.require("keys", body::texts);
+    let named = body.require("keys", values::texts);
     if named.len() > MAX_KEYS {
         body.refuse("keys", format!("at most {MAX_KEYS} keys can be shown at a time"));
     }

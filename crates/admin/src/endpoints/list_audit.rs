@@ -10,7 +10,7 @@ use dunlin_types::UnixMillis;
 use super::ok_as_of;
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::Fault;
+use crate::request::fault::Fault;
 use crate::request::moment::{self, iso};
 use crate::request::naming;
 use crate::request::pages::Pages;

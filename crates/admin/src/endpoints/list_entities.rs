@@ -10,25 +10,32 @@ use super::entity_info::keys_of;
 use super::ok_as_of;
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::Fault;
+use crate::request::fault::Fault;
 use crate::request::pages::Pages;
 use crate::rights::caller::Role;
 use crate::routes::{Request, Routes, Who};
 use crate::rows::entities::{may_see, row};
 use crate::rows::row::{View, put};
 
-/// Where all of a kind are listed, whole.
-const PATHS: &[(&str, Kind, Who)] = &[
-    ("/team/list", Kind::Team, Who::Anyone),
-    ("/organization/list", Kind::Organization, Who::Anyone),
-    ("/customer/list", Kind::EndUser, Who::Viewers),
-    ("/end_user/list", Kind::EndUser, Who::Viewers),
-    ("/budget/list", Kind::Budget, Who::Viewers),
-    ("/tag/list", Kind::Tag, Who::Viewers),
+/// Where all of a kind are listed, whole, and who may see that.
+#[derive(Clone, Copy)]
+struct Way {
+    path: &'static str,
+    kind: Kind,
+    who: Who,
+}
+
+const PATHS: &[Way] = &[
+    Way { path: "/team/list", kind: Kind::Team, who: Who::Anyone },
+    Way { path: "/organization/list", kind: Kind::Organization, who: Who::Anyone },
+    Way { path: "/customer/list", kind: Kind::EndUser, who: Who::Viewers },
+    Way { path: "/end_user/list", kind: Kind::EndUser, who: Who::Viewers },
+    Way { path: "/budget/list", kind: Kind::Budget, who: Who::Viewers },
+    Way { path: "/tag/list", kind: Kind::Tag, who: Who::Viewers },
 ];
 
 pub(super) fn add(routes: Routes) -> Routes {
-    let routes = PATHS.iter().fold(routes, |routes, &(path, kind, who)| {
+    let routes = PATHS.iter().fold(routes, |routes, &Way { path, kind, who }| {
         routes.get(path, who, move |admin, asked| whole(admin, asked, kind))
     });
     routes.get("/v2/team/list", Who::Anyone, |admin, asked| paged(admin, asked, Kind::Team)).get(

@@ -10,7 +10,7 @@ use dunlin_state::{Key, Kind, State};
 use super::ok_as_of;
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::Fault;
+use crate::request::fault::Fault;
 use crate::request::naming;
 use crate::rights::caller::Caller;
 use crate::routes::{Request, Routes, Who};
@@ -119,7 +119,7 @@ fn size(value: &str) -> Result<usize, &'static str> {
 
 fn flag(value: &str) -> Result<bool, &'static str> {
     let as_json = serde_json::Value::String(value.to_owned());
-    crate::request::body::flag(&as_json).map_err(|_| "Input should be a valid boolean")
+    crate::request::values::flag(&as_json).map_err(|_| "Input should be a valid boolean")
 }
 
 fn ascending(value: &str) -> Result<bool, &'static str> {

@@ -15,7 +15,7 @@ use super::ok;
 use crate::Admin;
 use crate::error::Error;
 use crate::reports::log_query::{Params, tell_of_newest};
-use crate::request::body::Fault;
+use crate::request::fault::Fault;
 use crate::request::span::{self, Span};
 use crate::routes::{Request, Routes, Who};
 

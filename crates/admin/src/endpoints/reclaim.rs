@@ -11,7 +11,8 @@ use super::remove_node::{id, row, unknown};
 use super::{key_named, ok};
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::routes::{Request, Routes, Who};
 use crate::rows::entities::find;
 
@@ -66,11 +67,11 @@ fn spender(state: &State, of: Of) -> Result<(EntityId, Spender), Error> {
 }
 
 fn parse(mut body: Body) -> Result<(NodeId, Option<Of>), Error> {
-    let node = body.require("node", body::text);
-    let key = body.take("key", body::text).value().map(Of::Key);
+    let node = body.require("node", values::text);
+    let key = body.take("key", values::text).value().map(Of::Key);
     let mut named: Vec<Of> = key.into_iter().collect();
     for (field, kind) in OF {
-        let name = body.take(field, body::text).value();
+        let name = body.take(field, values::text).value();
         named.extend(name.map(|name| Of::Entity(*kind, name)));
     }
     if named.len() > 1 {

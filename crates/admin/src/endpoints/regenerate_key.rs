@@ -11,8 +11,9 @@ use tracing::info;
 use super::{check_changes, key_named, key_of, ok, sign_key};
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
 use crate::request::naming;
+use crate::request::values;
 use crate::rights::forbidden;
 use crate::routes::{Request, Routes, Who};
 use crate::rows::row::{View, put};
@@ -89,23 +90,24 @@ struct Wanted {
 }
 
 fn read(mut body: Body, path: Option<&str>, now: UnixMillis) -> Result<Wanted, Error> {
-    let in_body = body.take("key", body::text).value();
+    let in_body = body.take("key", values::text).value();
     let named = path.map(str::to_owned).or(in_body).unwrap_or_default();
-    let chosen = none_if_empty(body.take("new_key", body::text));
-    let grace = none_if_empty(body.take("grace_period", body::text)).value();
-    if !matches!(body.take("new_master_key", body::text), Change::Keep | Change::Clear) {
+    let chosen = none_if_empty(body.take("new_key", values::text));
+    let grace = none_if_empty(body.take("grace_period", values::text)).value();
+    if !matches!(body.take("new_master_key", values::text), Change::Keep | Change::Clear) {
         let reason = "the master key is the configuration's: change it there".to_owned();
         body.refuse("new_master_key", reason);
     }
     let grace = grace.and_then(|text| match expiry(&text, now) {
         Ok(ends) if ends.0.saturating_sub(now.0) > MAX_GRACE_DAYS * DAY => {
-            let reason = format!("the old text works for at most {MAX_GRACE_DAYS} days more");
+            let reason =
+                format!("grace_period: the old text works for at most {MAX_GRACE_DAYS} days more");
             body.refuse("grace_period", reason);
             None
         }
         Ok(ends) => Some(ends),
         Err(bad) => {
-            body.refuse("grace_period", format!("`{text}` is {bad}"));
+            body.refuse("grace_period", format!("grace_period: `{text}` is {bad}"));
             None
         }
     });

@@ -11,8 +11,9 @@ use tracing::warn;
 use super::ok;
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
 use crate::request::moment::iso;
+use crate::request::values;
 use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
@@ -71,9 +72,9 @@ pub(super) fn row(state: &State, node: NodeId, removed: &RemovedNode) -> Removed
 }
 
 fn parse(mut body: Body) -> Result<Removal, Error> {
-    let node = body.require("node", body::text);
-    let force = matches!(body.take("force", body::flag), Change::Set(true));
-    let reclaim = matches!(body.take("reclaim", body::flag), Change::Set(true));
+    let node = body.require("node", values::text);
+    let force = matches!(body.take("force", values::flag), Change::Set(true));
+    let reclaim = matches!(body.take("reclaim", values::flag), Change::Set(true));
     body.finish(["node", "force", "reclaim"].into_iter())?;
     Ok(Removal { node: id(&node)?, force, reclaim })
 }

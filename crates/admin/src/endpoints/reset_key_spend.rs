@@ -9,8 +9,9 @@ use tracing::info;
 use super::{key_named, ok};
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
 use crate::request::moment::iso;
+use crate::request::values;
 use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
@@ -41,7 +42,7 @@ async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
 
 /// As in LiteLLM, spend is only lowered.
 pub(super) fn parse(mut body: Body, before: NanoUsd) -> Result<NanoUsd, Error> {
-    let to = body.require("reset_to", body::usd);
+    let to = body.require("reset_to", values::usd);
     if to > before {
         let reason = format!("reset_to is {to}, but the spend is {before}: it can only be lowered");
         body.refuse("reset_to", reason);

@@ -9,7 +9,8 @@ use tracing::info;
 use super::ok;
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::routes::{Request, Routes, Who};
 
 /// How often a rollback is retried because another revision came in between.
@@ -46,7 +47,7 @@ async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
 }
 
 fn parse(mut body: Body) -> Result<u64, Error> {
-    let to = body.require("to", body::count);
+    let to = body.require("to", values::count);
     body.finish(["to"].into_iter())?;
     Ok(to)
 }

@@ -17,7 +17,8 @@ use super::access_groups::{groups, unknown};
 use super::ok;
 use crate::changes::stored::{GroupContent, MAX_OVERTAKEN, ModelContent, overtaken};
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::routes::{DELETE, PUT, Request, Routes, Who};
 use crate::{Admin, Published};
 
@@ -297,14 +298,14 @@ fn members(catalog: &Catalog, sent: &Sent) -> Result<BTreeSet<String>, Error> {
 }
 
 fn parse(mut body: Body, is_new: bool) -> Result<Sent, Error> {
-    let name = if is_new { body.require("access_group", body::text) } else { String::new() };
+    let name = if is_new { body.require("access_group", values::text) } else { String::new() };
     let name = name.trim().to_owned();
     if is_new && name.is_empty() {
         let reason = "access_group is required and cannot be empty";
         body.refuse("access_group", reason.to_owned());
     }
-    let models = body.take("model_names", body::texts).value();
-    let ids = body.take("model_ids", body::texts).value();
+    let models = body.take("model_names", values::texts).value();
+    let ids = body.take("model_ids", values::texts).value();
     if [&models, &ids].into_iter().flatten().all(Vec::is_empty) {
         let reason = "Either model_names or model_ids must be provided and non-empty";
         body.refuse("model_names", reason.to_owned());

@@ -1,7 +1,7 @@
 //! `GET /spend/logs/v2`, and the path of LiteLLM's UI: a page of the request log.
 
 use axum::response::Response;
-use dunlin_journal::{Order, Query};
+use dunlin_journal::{Filters, Order, Query};
 use dunlin_records::Missing;
 use serde_json::{Map, Value, json};
 
@@ -29,11 +29,7 @@ async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let filters = params.filters(&state, &|text| admin.is_master(text));
     let page = Page::read(&mut params);
     params.finish()?;
-    // As in LiteLLM: a page of no days would be one of the whole log.
-    if filters.from.is_none() || filters.before.is_none() {
-        let reason = "Start date and end date are required".to_owned();
-        return Err(Error::BadField { name: "start_date", reason });
-    }
+    check_dates(&filters)?;
     let query = page.query(Query { filters, ..Query::default() })?;
     let answer = admin.0.records.search(&query).await?;
     let catalog = admin.0.published.load_full().map(|published| published.catalog.clone());
@@ -70,6 +66,22 @@ async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let mut response = ok(&told);
     tell(&mut response, &answer);
     Ok(response)
+}
+
+/// As in LiteLLM, a page is of certain days: else it would be one of the whole log. Who looks for one
+/// request need not know its day.
+fn check_dates(filters: &Filters) -> Result<(), Error> {
+    let missing = match (filters.from, filters.before) {
+        _ if filters.id.is_some() => return Ok(()),
+        (Some(_), Some(_)) => return Ok(()),
+        (None, _) => "start_date",
+        (Some(_), None) => "end_date",
+    };
+    let reason = format!(
+        "Start date and end date are required: {missing} is missing, a date or a time such as \
+         2026-01-31 or 2026-01-31 08:00:00. For one request, its request_id is enough"
+    );
+    Err(Error::BadField { name: missing, reason })
 }
 
 /// Which page, and in which order.
@@ -151,6 +163,24 @@ mod tests {
         assert!(third.count && third.after.is_none());
         let cursor = page("cursor=1-0000000000000001-1-1").expect("a cursor");
         assert_eq!((cursor.limit, cursor.count), (USUAL_SIZE, false));
+    }
+
+    #[test]
+    fn a_page_is_of_certain_days_unless_it_is_of_one_request() {
+        let at = Some(dunlin_types::UnixMillis(1));
+        let missing = |from, before, id: Option<&str>| {
+            let id = id.map(str::to_owned);
+            match check_dates(&Filters { from, before, id, ..Filters::default() }) {
+                Ok(()) => None,
+                Err(Error::BadField { name, .. }) => Some(name),
+                Err(other) => panic!("{other}"),
+            }
+        };
+        assert_eq!(missing(None, None, None), Some("start_date"));
+        assert_eq!(missing(None, at, None), Some("start_date"));
+        assert_eq!(missing(at, None, None), Some("end_date"));
+        assert_eq!(missing(at, at, None), None);
+        assert_eq!(missing(None, None, Some("chatcmpl-1")), None);
     }
 
     #[test]

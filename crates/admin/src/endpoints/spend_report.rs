@@ -11,7 +11,7 @@ use super::team_spend::title;
 use crate::Admin;
 use crate::error::Error;
 use crate::reports::usage::{UNASSIGNED, Used, listed, listed_keys, rows};
-use crate::request::body::Fault;
+use crate::request::fault::Fault;
 use crate::request::span::{self, Span};
 use crate::routes::{Request, Routes, Who};
 use crate::rows::row::View;

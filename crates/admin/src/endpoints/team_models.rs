@@ -7,7 +7,8 @@ use tracing::info;
 use super::{entity_of, ok, sign};
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::rights::forbidden;
 use crate::routes::{Request, Routes, Who};
 use crate::rows::entities::{find, row};
@@ -53,8 +54,8 @@ async fn handle(admin: Admin, asked: Request, more: bool) -> Result<Response, Er
 }
 
 fn parse(mut body: Body) -> Result<(String, Vec<String>), Error> {
-    let name = body.require("team_id", body::text);
-    let models = body.require("models", body::texts);
+    let name = body.require("team_id", values::text);
+    let models = body.require("models", values::texts);
     body.finish(["team_id", "models"].into_iter())?;
     Ok((name, models))
 }

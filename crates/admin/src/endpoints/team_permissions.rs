@@ -9,7 +9,8 @@ use tracing::info;
 use super::{entity_of, ok, ok_as_of, sign};
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::rights::{PERMISSIONS, check_permitted, forbidden, permissions};
 use crate::routes::{Request, Routes, Who};
 use crate::rows::entities::find;
@@ -59,8 +60,8 @@ fn answer(team: &str, permitted: &[String]) -> Value {
 }
 
 fn parse(mut body: Body) -> Result<(String, Vec<String>), Error> {
-    let name = body.require("team_id", body::text);
-    let routes = body.require("team_member_permissions", body::texts);
+    let name = body.require("team_id", values::text);
+    let routes = body.require("team_member_permissions", values::texts);
     check_permitted(&mut body, &routes);
     body.finish(["team_id", "team_member_permissions"].into_iter())?;
     Ok((name, routes))

@@ -13,8 +13,9 @@ use super::ok;
 use crate::Admin;
 use crate::error::Error;
 use crate::health::checks::Asker;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
 use crate::request::naming;
+use crate::request::values;
 use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
@@ -47,12 +48,12 @@ async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
 fn read(mut body: Body) -> Result<AddedModel, Error> {
     let params = body.require("litellm_params", map);
     let mut info = body.take("model_info", map).value().unwrap_or_default();
-    if let Some(mode) = body.take("mode", body::text).value() {
+    if let Some(mode) = body.take("mode", values::text).value() {
         info.insert("mode".to_owned(), mode.into());
     }
     let name = params.get("model").and_then(Value::as_str).unwrap_or_default().to_owned();
     if name.is_empty() {
-        let needed = body::senseless("`model` must be a text".to_owned());
+        let needed = values::senseless("`model` must be a text".to_owned());
         body.fault("litellm_params", needed);
     }
     body.finish(["litellm_params", "mode", "model_info"].into_iter())?;

@@ -10,7 +10,7 @@ use super::ok_as_of;
 use crate::Admin;
 use crate::error::Error;
 use crate::reports::usage::{ranked, rows};
-use crate::request::body::Fault;
+use crate::request::fault::Fault;
 use crate::request::span::Span;
 use crate::routes::{Request, Routes, Who};
 use crate::rows::row::View;

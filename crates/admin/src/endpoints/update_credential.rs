@@ -11,7 +11,8 @@ use super::ok;
 use crate::Admin;
 use crate::changes::stored::{CredentialContent, MAX_OVERTAKEN, merge, overtaken};
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::routes::{PATCH, Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
@@ -40,7 +41,7 @@ async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
 type Values = Map<String, Value>;
 
 fn read(mut body: Body, name: &str) -> Result<(Values, Values), Error> {
-    let sent = body.take("credential_name", body::text).value();
+    let sent = body.take("credential_name", values::text).value();
     if sent.is_some_and(|sent| sent != name) {
         let reason = "a credential cannot be renamed: models refer to its name".to_owned();
         body.refuse("credential_name", reason);

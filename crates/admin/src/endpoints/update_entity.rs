@@ -12,7 +12,8 @@ use super::create_entity::{organization_of, told_tag};
 use super::{entity_of, ok, sign};
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
+use crate::request::values;
 use crate::rights::forbidden;
 use crate::rights::within::within_organization;
 use crate::routes::{Method, PATCH, POST, Request, Routes, Who};
@@ -24,26 +25,34 @@ use crate::terms::members::{joined_teams, joins};
 use crate::terms::model_names::{Whose, in_changes};
 use crate::terms::shared;
 
-/// Where each kind is changed, and who may.
-const PATHS: &[(Method, &str, Kind, Who)] = &[
-    (POST, "/team/update", Kind::Team, Who::Users),
-    (POST, "/user/update", Kind::User, Who::Admins),
-    (POST, "/customer/update", Kind::EndUser, Who::Admins),
-    (POST, "/end_user/update", Kind::EndUser, Who::Admins),
-    (PATCH, "/organization/update", Kind::Organization, Who::Admins),
-    (POST, "/budget/update", Kind::Budget, Who::Admins),
-    (POST, "/tag/update", Kind::Tag, Who::Admins),
+/// How and where a kind is changed.
+#[derive(Clone, Copy)]
+struct Way {
+    method: Method,
+    path: &'static str,
+    kind: Kind,
+}
+
+const PATHS: &[Way] = &[
+    Way { method: POST, path: "/team/update", kind: Kind::Team },
+    Way { method: POST, path: "/user/update", kind: Kind::User },
+    Way { method: POST, path: "/customer/update", kind: Kind::EndUser },
+    Way { method: POST, path: "/end_user/update", kind: Kind::EndUser },
+    Way { method: PATCH, path: "/organization/update", kind: Kind::Organization },
+    Way { method: POST, path: "/budget/update", kind: Kind::Budget },
+    Way { method: POST, path: "/tag/update", kind: Kind::Tag },
 ];
 
 pub(super) fn add(routes: Routes) -> Routes {
-    PATHS.iter().fold(routes, |routes, &(method, path, kind, who)| {
-        routes.add(method, path, who, move |admin, asked| handle(admin, asked, kind))
+    PATHS.iter().fold(routes, |routes, &Way { method, path, kind }| {
+        routes
+            .add(method, path, Who::changing(kind), move |admin, asked| handle(admin, asked, kind))
     })
 }
 
 async fn handle(admin: Admin, asked: Request, kind: Kind) -> Result<Response, Error> {
     let body = asked.body()?;
-    let (entity, view, row) = carry_out(&admin, &asked, body, kind).await?;
+    let Changed { entity, view, row } = carry_out(&admin, &asked, body, kind).await?;
     Ok(match kind {
         Kind::Team => ok(&json!({"team_id": entity.name, "data": row})),
         Kind::User => ok(&json!({"user_id": entity.name, "data": row})),
@@ -52,23 +61,32 @@ async fn handle(admin: Admin, asked: Request, kind: Kind) -> Result<Response, Er
     })
 }
 
-/// Changes an entity as far as the caller may; its row.
+/// An entity that was changed.
+pub(super) struct Changed {
+    entity: Arc<Entity>,
+    view: View,
+    pub(super) row: Row,
+}
+
+/// Changes an entity as far as the caller may.
 pub(super) async fn carry_out(
     admin: &Admin,
     asked: &Request,
     mut body: Body,
     kind: Kind,
-) -> Result<(Arc<Entity>, View, Row), Error> {
+) -> Result<Changed, Error> {
     // The address of a user may have been given on another node a moment ago.
     let state = admin.read().await.state;
     let by_email = kind == Kind::User && !body.has("user_id");
     let name = if by_email {
         let email = body.peek("user_email");
-        let email = email.as_ref().and_then(serde_json::Value::as_str);
-        let user = user_named(&state, None, email);
-        user.ok_or_else(|| unknown(kind, email.unwrap_or_default()))?.name.clone()
+        let email = email.as_ref().and_then(serde_json::Value::as_str).ok_or_else(|| {
+            let reason = "user_id: name the user that is to be changed, here or in user_email";
+            Error::BadField { name: "user_id", reason: reason.to_owned() }
+        })?;
+        user_named(&state, None, Some(email)).ok_or_else(|| unknown(kind, email))?.name.clone()
     } else {
-        body.require(id_name(kind), body::text)
+        body.require(id_name(kind), values::text)
     };
     let teams = if kind == Kind::User { joined_teams(&mut body) } else { Vec::new() };
     let fields = entity_fields::read(body, kind, &[])?;
@@ -79,7 +97,7 @@ pub(super) async fn carry_out(
     let mut row = row(&view, &entity);
     let sent = in_changes(&fields.changes);
     admin.put_warnings(&mut row, &asked.caller, &sent, Whose::entity(&entity));
-    Ok((entity, view, row))
+    Ok(Changed { entity, view, row })
 }
 
 /// The change, as far as the caller may make it where things are as in `view`.
@@ -132,8 +150,8 @@ mod tests {
 
     #[test]
     fn only_teams_are_changed_by_others_than_admins() {
-        for (_, path, kind, who) in PATHS {
-            assert_eq!(*who == Who::Users, *kind == Kind::Team, "{path}");
+        for &Way { path, kind, .. } in PATHS {
+            assert_eq!(Who::changing(kind) == Who::Users, kind == Kind::Team, "{path}");
         }
     }
 

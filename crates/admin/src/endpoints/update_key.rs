@@ -11,8 +11,9 @@ use tracing::info;
 use super::{check_changes, key_of, ok, sign_key};
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
 use crate::request::naming;
+use crate::request::values;
 use crate::rights::forbidden;
 use crate::routes::{Request, Routes, Who};
 use crate::rows::row::{View, put};
@@ -44,7 +45,7 @@ pub(super) struct Update {
 
 impl Update {
     pub(super) fn read(mut body: Body, now: UnixMillis) -> Result<Self, Error> {
-        let named = body.require("key", body::text);
+        let named = body.require("key", values::text);
         let fields = new_key::read(body, now, &["key"])?;
         let token = naming::digest_of(&named).ok_or(Error::NoSuchKey { name: "key" })?;
         Ok(Self { named, token, fields, now })

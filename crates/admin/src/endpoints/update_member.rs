@@ -8,8 +8,9 @@ use tracing::info;
 use super::ok;
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body};
+use crate::request::body::Body;
 use crate::request::moment::iso;
+use crate::request::values;
 use crate::routes::{PATCH, Request, Routes, Who};
 use crate::rows::entities::find;
 use crate::rows::row::put;
@@ -55,7 +56,7 @@ async fn handle(admin: Admin, asked: Request, kind: Kind) -> Result<Response, Er
 
 fn parse(mut body: Body, kind: Kind) -> Result<(OfGroup, MemberChanges), Error> {
     let one = OfGroup::read(&mut body, kind);
-    let role = none_if_empty(body.take("role", body::text));
+    let role = none_if_empty(body.take("role", values::text));
     let (terms, guards) = read_terms(&mut body, kind);
     if let Change::Set(role) = &role
         && let Err(wrong) = check_role(kind, role)

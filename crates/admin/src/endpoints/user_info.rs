@@ -22,8 +22,10 @@ pub(super) fn add(routes: Routes) -> Routes {
 }
 
 async fn handle(admin: Admin, asked: Request, whole: bool) -> Result<Response, Error> {
-    let own = asked.caller.user();
-    let name = asked.param("user_id").or(own).unwrap_or_default();
+    let name = asked.param("user_id").or(asked.caller.user()).ok_or_else(|| {
+        let reason = "user_id: name the user that is to be shown; this key is no user's".to_owned();
+        Error::BadField { name: "user_id", reason }
+    })?;
     if !asked.caller.sees_user(name) {
         return Err(forbidden(format!("this key may not see user `{name}`")));
     }

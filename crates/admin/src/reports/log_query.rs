@@ -9,7 +9,7 @@ use dunlin_types::{DeploymentId, Epoch, KeyDigest, NodeId, UnixMillis};
 use http::{HeaderName, HeaderValue};
 
 use crate::error::Error;
-use crate::request::body::Fault;
+use crate::request::fault::Fault;
 use crate::request::moment;
 use crate::request::naming;
 use crate::rights::caller::Caller;
@@ -89,7 +89,7 @@ impl<'a> Params<'a> {
     pub(crate) fn flag(&mut self, name: &str) -> Option<bool> {
         self.read(name, "a valid boolean", |text| {
             let value = serde_json::Value::String(text.to_owned());
-            crate::request::body::flag(&value).ok()
+            crate::request::values::flag(&value).ok()
         })
     }
 

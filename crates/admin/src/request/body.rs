@@ -1,67 +1,21 @@
-//! A request's JSON object, read field by field. All faults are found before any is told, in
-//! FastAPI's shape, which LiteLLM's clients know.
+//! A request's JSON object, read field by field. All faults are found before any is told.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use dunlin_state::Change;
-use dunlin_types::{AmountError, NanoUsd, UnixMillis};
+use dunlin_types::UnixMillis;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tracing::warn;
 
 use crate::error::Error;
+use crate::request::fault::{Fault, meant};
 use crate::request::repeats;
+use crate::request::values::{self, Wrong};
 
 /// Unknown fields of one request that are named in the log.
 const MAX_IGNORED_TOLD: usize = 20;
-
-/// What is wrong with one field.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Fault {
-    r#type: &'static str,
-    loc: Vec<Step>,
-    msg: String,
-}
-
-/// One step on the way to a value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub(crate) enum Step {
-    Name(String),
-    Index(usize),
-}
-
-/// Why a value does not have the type it must have.
-pub(crate) struct Wrong {
-    r#type: &'static str,
-    msg: Cow<'static, str>,
-    /// Inside the value.
-    at: Option<Step>,
-}
-
-impl Fault {
-    /// A fault of the field or parameter `name` in `part` of the request.
-    pub(crate) fn of(part: &str, name: &str, r#type: &'static str, msg: impl Into<String>) -> Self {
-        let loc = vec![Step::Name(part.to_owned()), Step::Name(name.to_owned())];
-        Self { r#type, loc, msg: msg.into() }
-    }
-
-    /// As one line of text.
-    pub(crate) fn told(&self) -> String {
-        let step = |step: &Step| match step {
-            Step::Name(name) => name.clone(),
-            Step::Index(index) => index.to_string(),
-        };
-        let place: Vec<_> = self.loc.iter().skip(1).map(step).collect();
-        format!("{}: {}", place.join("."), self.msg)
-    }
-
-    fn of_body(r#type: &'static str, msg: impl Into<String>) -> Self {
-        Self { r#type, loc: vec![Step::Name("body".to_owned())], msg: msg.into() }
-    }
-}
 
 /// A JSON object and what was found wrong with it so far.
 pub(crate) struct Body {
@@ -161,10 +115,8 @@ impl Body {
         }
         match read(&value) {
             Ok(value) => Change::Set(value),
-            Err(Wrong { r#type, msg, at }) => {
-                let mut fault = Fault::of("body", name, r#type, msg);
-                fault.loc.extend(at);
-                self.faults.push(fault);
+            Err(wrong) => {
+                self.faults.push(Fault::of_value(name, wrong));
                 Change::Keep
             }
         }
@@ -172,7 +124,7 @@ impl Body {
 
     /// Takes the field of a display name or an id; an empty one is none.
     pub(crate) fn take_name(&mut self, field: &'static str) -> Change<String> {
-        match self.take(field, text) {
+        match self.take(field, values::text) {
             Change::Set(name) if name.is_empty() => Change::Clear,
             Change::Set(name) => {
                 self.check_name(field, &name);
@@ -184,14 +136,14 @@ impl Body {
 
     /// Refuses a name with characters that would let it pass for another, unless it was one elsewhere.
     pub(crate) fn check_name(&mut self, field: &'static str, name: &str) {
-        if let Some(reason) = unseen(name).filter(|_| self.now > UnixMillis(0)) {
+        if let Some(reason) = values::unseen(name).filter(|_| self.now > UnixMillis(0)) {
             self.refuse(field, reason);
         }
     }
 
     /// Takes a list of models: one without a name is none.
     pub(crate) fn take_names(&mut self, field: &'static str) -> Change<Vec<String>> {
-        let list = self.take(field, texts);
+        let list = self.take(field, values::texts);
         if let Change::Set(names) = &list
             && names.iter().any(|name| name.trim().is_empty())
         {
@@ -229,9 +181,7 @@ impl Body {
 
     /// Notes a fault that another check has found.
     pub(crate) fn fault(&mut self, name: &str, wrong: Wrong) {
-        let mut fault = Fault::of("body", name, wrong.r#type, wrong.msg);
-        fault.loc.extend(wrong.at);
-        self.faults.push(fault);
+        self.faults.push(Fault::of_value(name, wrong));
     }
 
     /// Refuses all that was not taken, instead of ignoring it.
@@ -269,165 +219,6 @@ impl Body {
     }
 }
 
-/// Which known name an unknown one is a slip of: at most two letters apart, one for short names.
-pub(crate) fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let most = if name.len() <= 5 { 1 } else { 2 };
-    known
-        .map(|known| (strsim::osa_distance(name, known), known))
-        .filter(|(distance, _)| (1..=most).contains(distance))
-        .min()
-        .map(|(_, known)| known)
-}
-
-pub(crate) fn wrong(r#type: &'static str, msg: &'static str) -> Wrong {
-    Wrong { r#type, msg: Cow::Borrowed(msg), at: None }
-}
-
-/// A value of the right type that cannot be meant, with the reason.
-pub(crate) fn senseless(reason: String) -> Wrong {
-    Wrong { r#type: "value_error", msg: Cow::Owned(reason), at: None }
-}
-
-pub(crate) fn text(value: &Value) -> Result<String, Wrong> {
-    let text = value.as_str().map(str::to_owned);
-    text.ok_or_else(|| wrong("string_type", "Input should be a valid string"))
-}
-
-/// Lenient, as LiteLLM: numbers and words that mean yes or no are taken too.
-pub(crate) fn flag(value: &Value) -> Result<bool, Wrong> {
-    let word = match value {
-        Value::Bool(flag) => return Ok(*flag),
-        Value::String(word) => word.to_ascii_lowercase(),
-        Value::Number(number) => number.to_string(),
-        Value::Null | Value::Array(_) | Value::Object(_) => String::new(),
-    };
-    match word.as_str() {
-        "true" | "1" | "yes" | "on" => Ok(true),
-        "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err(wrong("bool_type", "Input should be a valid boolean")),
-    }
-}
-
-/// A number that is not negative. Lenient, as LiteLLM: `"5"` and `5.0` are 5.
-pub(crate) fn count(value: &Value) -> Result<u64, Wrong> {
-    const MOST: f64 = 9e15;
-    let number = match value {
-        Value::Number(number) => number.as_u64().map(Ok).or(number.as_f64().map(Err)),
-        Value::String(text) => text.trim().parse().ok().map(Ok),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    };
-    match number {
-        Some(Ok(count)) => Ok(count),
-        Some(Err(negative)) if negative < 0.0 => {
-            Err(wrong("greater_than_equal", "Input should be greater than or equal to 0"))
-        }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "the range is checked, and there is no fraction"
-        )]
-        Some(Err(whole)) if whole.fract() == 0.0 && whole < MOST => Ok(whole as u64),
-        Some(Err(_)) | None => Err(wrong("int_type", "Input should be a valid integer")),
-    }
-}
-
-/// An amount of US dollars, to the nano-dollar. `"5"` is 5; NaN and infinities are none.
-pub(crate) fn usd(value: &Value) -> Result<NanoUsd, Wrong> {
-    let text = match value {
-        Value::Number(number) => number.to_string(),
-        Value::String(text) => text.trim().to_owned(),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => String::new(),
-    };
-    text.parse().map_err(|error| match error {
-        AmountError::Unreadable => wrong("float_type", "Input should be a valid number"),
-        AmountError::Negative => {
-            wrong("greater_than_equal", "Input should be greater than or equal to 0")
-        }
-        AmountError::TooMuch => wrong("less_than_equal", "Input should be at most 18 billion"),
-    })
-}
-
-/// A budget in US dollars: one that is not 0 does not become 0, which would let nothing through.
-pub(crate) fn budget(value: &Value) -> Result<NanoUsd, Wrong> {
-    let amount = usd(value)?;
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let digits = text.split(['e', 'E']).next().unwrap_or_default();
-    if amount == NanoUsd::ZERO && digits.contains(|digit| matches!(digit, '1'..='9')) {
-        let reason = "a budget is 0, or at least 0.000000001: money is counted in nano-dollars";
-        return Err(senseless(reason.to_owned()));
-    }
-    Ok(amount)
-}
-
-/// Why a name may not be one: characters in it are not seen, or turn around what is.
-pub(crate) fn unseen(name: &str) -> Option<String> {
-    let is_unseen = |c: &char| {
-        c.is_control()
-            || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    let found = name.chars().find(is_unseen)?;
-    Some(format!("a name has no control characters, and this one has U+{:04X}", u32::from(found)))
-}
-
-/// A longer name is refused.
-pub(crate) const MAX_NAME_BYTES: usize = 256;
-
-/// A text that names something, which is not too long.
-pub(crate) fn name(value: &Value) -> Result<String, Wrong> {
-    let name = text(value)?;
-    if name.len() > MAX_NAME_BYTES {
-        let length = name.len();
-        let reason =
-            format!("a name has at most {MAX_NAME_BYTES} bytes, and this one has {length}");
-        return Err(senseless(reason));
-    }
-    Ok(name)
-}
-
-/// Several names.
-pub(crate) fn names(value: &Value) -> Result<Vec<String>, Wrong> {
-    each(value, name)
-}
-
-/// Numbers by name, such as requests a minute for single models.
-pub(crate) fn counts(value: &Value) -> Result<BTreeMap<String, u64>, Wrong> {
-    let entry = |(name, value): (&String, &Value)| match count(value) {
-        Ok(value) => Ok((name.clone(), value)),
-        Err(wrong) => Err(Wrong { at: Some(Step::Name(name.clone())), ..wrong }),
-    };
-    object(value)?.iter().map(entry).collect()
-}
-
-pub(crate) fn texts(value: &Value) -> Result<Vec<String>, Wrong> {
-    each(value, text)
-}
-
-fn each<T>(value: &Value, read: fn(&Value) -> Result<T, Wrong>) -> Result<Vec<T>, Wrong> {
-    let items = value.as_array();
-    let items = items.ok_or_else(|| wrong("list_type", "Input should be a valid list"))?;
-    let item =
-        |(index, item)| read(item).map_err(|wrong| Wrong { at: Some(Step::Index(index)), ..wrong });
-    items.iter().enumerate().map(item).collect()
-}
-
-pub(crate) fn text_map(value: &Value) -> Result<BTreeMap<String, String>, Wrong> {
-    let entry = |(name, value): (&String, &Value)| match text(value) {
-        Ok(value) => Ok((name.clone(), value)),
-        Err(wrong) => Err(Wrong { at: Some(Step::Name(name.clone())), ..wrong }),
-    };
-    object(value)?.iter().map(entry).collect()
-}
-
-pub(crate) fn object(value: &Value) -> Result<&serde_json::Map<String, Value>, Wrong> {
-    let object = value.as_object();
-    object.ok_or_else(|| wrong("dict_type", "Input should be a valid dictionary"))
-}
-
-pub(crate) fn list(value: &Value) -> Result<&[Value], Wrong> {
-    let items = value.as_array().map(Vec::as_slice);
-    items.ok_or_else(|| wrong("list_type", "Input should be a valid list"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -438,13 +229,13 @@ mod tests {
             br#"{"a": 1, "b": ["x", 2], "c": -1, "d": 1.5, "e": {"f": 1}, "models": "m", "modles": 1, "foo": 2}"#,
         )
         .expect("an object");
-        body.take("a", text);
-        body.take("b", texts);
-        body.take("c", count);
-        body.take("d", count);
-        body.take("e", text_map);
-        body.take("models", texts);
-        body.require("key", text);
+        body.take("a", values::text);
+        body.take("b", values::texts);
+        body.take("c", values::count);
+        body.take("d", values::count);
+        body.take("e", values::text_map);
+        body.take("models", values::texts);
+        body.require("key", values::text);
         let Err(Error::Invalid(faults)) = body.finish(["models", "metadata"].into_iter()) else {
             panic!("faults");
         };
@@ -483,19 +274,5 @@ mod tests {
             };
             assert_eq!(faults[0].r#type, kind, "{text}");
         }
-    }
-
-    #[test]
-    fn numbers_and_flags_are_read_as_leniently_as_clients_expect() {
-        let count = |text: &str| count(&serde_json::from_str(text).expect("JSON")).ok();
-        assert_eq!(count("5.0"), Some(5));
-        assert_eq!(count("\"5\""), Some(5));
-        assert_eq!(count("18446744073709551615"), Some(u64::MAX));
-        assert_eq!(count("1e300"), None);
-        assert_eq!(count("true"), None);
-        let flag = |text: &str| flag(&serde_json::from_str(text).expect("JSON")).ok();
-        assert_eq!(flag("\"False\""), Some(false));
-        assert_eq!(flag("1"), Some(true));
-        assert_eq!(flag("2"), None);
     }
 }

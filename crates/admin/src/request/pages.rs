@@ -1,7 +1,7 @@
 //! Long lists, cut into pages.
 
 use crate::error::Error;
-use crate::request::body::Fault;
+use crate::request::fault::Fault;
 use crate::routes::Request;
 
 /// Which page, from 1, and how many things are on one.
@@ -24,7 +24,8 @@ impl Pages {
             let Some(text) = asked.param(name) else { return usual };
             let number = text.parse().ok().filter(|number| (1..=most).contains(number));
             number.unwrap_or_else(|| {
-                let msg = format!("Input should be a valid integer from 1 to {most}");
+                let most = if most == usize::MAX { "on".to_owned() } else { format!("to {most}") };
+                let msg = format!("Input should be a valid integer from 1 {most}");
                 faults.push(Fault::of("query", name, "value_error", msg));
                 usual
             })

@@ -3,7 +3,7 @@
 //! ignored, as LiteLLM does. The paths of the request log refuse all of them: see `log_query`.
 
 use crate::error::Error;
-use crate::request::body::{Fault, meant};
+use crate::request::fault::{Fault, meant};
 
 /// Paths, and the names that they know. Some are LiteLLM's alone, and accepted.
 static KNOWN: &[(&[&str], &[&str])] = &[

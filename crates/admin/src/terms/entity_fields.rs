@@ -8,8 +8,9 @@ use dunlin_types::{NanoUsd, UnixMillis};
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::request::body::{self, Body, MAX_NAME_BYTES, Wrong, senseless};
+use crate::request::body::Body;
 use crate::request::naming;
+use crate::request::values::{self, MAX_NAME_BYTES, Wrong, senseless};
 use crate::rights::caller::Role;
 use crate::rights::check_permitted;
 use crate::terms::fields::{self, Of};
@@ -106,7 +107,7 @@ pub(crate) fn read(mut body: Body, kind: Kind, more: &[&str]) -> Result<EntityFi
         read.budget_id = Change::Keep;
     }
     changes.terms = read;
-    let spend = body.take("spend", body::usd).value();
+    let spend = body.take("spend", values::usd).value();
     let own = own_fields(kind).iter().chain(terms::FIELDS).chain(more).copied();
     let own = own.chain([id_name(kind)]);
     body.finish(own.chain(fields::other(Of::Entity(kind)).map(|field| field.name)))?;
@@ -119,17 +120,17 @@ pub(crate) fn read(mut body: Body, kind: Kind, more: &[&str]) -> Result<EntityFi
 
 fn team(body: &mut Body, changes: &mut EntityChanges) {
     changes.alias = body.take_name("team_alias");
-    changes.organization = none_if_empty(body.take("organization_id", body::text));
-    changes.aliases = body.take("model_aliases", body::text_map);
+    changes.organization = none_if_empty(body.take("organization_id", values::text));
+    changes.aliases = body.take("model_aliases", values::text_map);
     changes.member = TermsChanges {
         models: body.take_names("default_team_member_models"),
-        max_budget: body.take("team_member_budget", body::budget),
+        max_budget: body.take("team_member_budget", values::budget),
         budget_duration: none_if_empty(body.take("team_member_budget_duration", terms::every)),
-        rpm: body.take("team_member_rpm_limit", body::count),
-        tpm: body.take("team_member_tpm_limit", body::count),
+        rpm: body.take("team_member_rpm_limit", values::count),
+        tpm: body.take("team_member_tpm_limit", values::count),
         ..TermsChanges::default()
     };
-    let permitted = body.take("team_member_permissions", body::texts);
+    let permitted = body.take("team_member_permissions", values::texts);
     if let Change::Set(routes) = &permitted {
         check_permitted(body, routes);
     }
@@ -148,7 +149,7 @@ fn team(body: &mut Body, changes: &mut EntityChanges) {
 }
 
 fn lifetime(value: &Value) -> Result<String, Wrong> {
-    let text = body::text(value)?;
+    let text = values::text(value)?;
     match expiry(&text, UnixMillis(0)) {
         Err(bad) if !text.is_empty() => Err(senseless(format!("`{text}` is {bad}"))),
         Ok(_) | Err(_) => Ok(text),
@@ -171,7 +172,7 @@ fn unbound(kind: Kind, terms: &TermsChanges) -> Vec<&'static str> {
 }
 
 fn role(value: &Value) -> Result<String, Wrong> {
-    let role = body::text(value)?;
+    let role = values::text(value)?;
     if role.is_empty() || Role::NAMES.contains(&role.as_str()) {
         return Ok(role);
     }
@@ -181,9 +182,9 @@ fn role(value: &Value) -> Result<String, Wrong> {
 /// The name that a new entity gets: its own, or one drawn for it.
 pub(crate) fn name_of(body: &mut Body, kind: Kind) -> String {
     let name = match kind {
-        Kind::Tag | Kind::EndUser => body.require(id_name(kind), body::text),
+        Kind::Tag | Kind::EndUser => body.require(id_name(kind), values::text),
         Kind::Team | Kind::User | Kind::Organization | Kind::Budget | Kind::AccessGroup => {
-            let chosen = none_if_empty(body.take(id_name(kind), body::text));
+            let chosen = none_if_empty(body.take(id_name(kind), values::text));
             chosen.value().unwrap_or_else(naming::draw_id)
         }
     };
@@ -211,7 +212,7 @@ pub(crate) struct Named {
 
 /// `{"role": "user", "user_id": "ann"}` or with `user_email`.
 pub(crate) fn member(value: &Value) -> Result<Named, Wrong> {
-    let fields = body::object(value)?;
+    let fields = values::object(value)?;
     let is_set = |name: &&&str| fields.get(**name).is_some_and(|value| !value.is_null());
     if let Some(name) = TERMS.iter().find(is_set) {
         let reason = format!(
@@ -222,7 +223,7 @@ pub(crate) fn member(value: &Value) -> Result<Named, Wrong> {
     }
     let text = |name: &str| {
         let value = fields.get(name).filter(|value| !value.is_null());
-        let text = value.map(body::text).transpose()?;
+        let text = value.map(values::text).transpose()?;
         Ok(text.filter(|text| !text.is_empty()))
     };
     let named = Named {
@@ -231,7 +232,7 @@ pub(crate) fn member(value: &Value) -> Result<Named, Wrong> {
         role: text("role")?.unwrap_or_else(|| "user".to_owned()),
     };
     if let Some(reason) =
-        [&named.user, &named.email].into_iter().flatten().find_map(|n| body::unseen(n))
+        [&named.user, &named.email].into_iter().flatten().find_map(|n| values::unseen(n))
     {
         return Err(senseless(reason));
     }

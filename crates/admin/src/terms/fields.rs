@@ -8,7 +8,8 @@ use dunlin_state::{Change, Kind};
 use serde_json::Value;
 use tracing::warn;
 
-use crate::request::body::{self, Body, Wrong};
+use crate::request::body::Body;
+use crate::request::values::{self, Wrong};
 
 /// Whose field it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,12 +86,12 @@ fn take(field: &Field, body: &mut Body, guards: &mut Vec<&'static str>) -> Chang
 /// What is kept of a value: it, as it was written.
 fn kept(shape: Shape, value: &Value, written: &str) -> Result<String, Wrong> {
     match shape {
-        Shape::Text => body::text(value).map(drop)?,
+        Shape::Text => values::text(value).map(drop)?,
         // Who reads it where it is kept reads one form.
-        Shape::Count => return body::count(value).map(|count| count.to_string()),
-        Shape::Flag => body::flag(value).map(drop)?,
-        Shape::List => body::list(value).map(drop)?,
-        Shape::Object => body::object(value).map(drop)?,
+        Shape::Count => return values::count(value).map(|count| count.to_string()),
+        Shape::Flag => values::flag(value).map(drop)?,
+        Shape::List => values::list(value).map(drop)?,
+        Shape::Object => values::object(value).map(drop)?,
         Shape::Lists => lists(value)?,
         Shape::Throughput => one_of(&THROUGHPUTS, value)?,
         Shape::Region => one_of(&REGIONS, value)?,
@@ -99,17 +100,17 @@ fn kept(shape: Shape, value: &Value, written: &str) -> Result<String, Wrong> {
 }
 
 fn one_of(words: &[&str], value: &Value) -> Result<(), Wrong> {
-    let text = body::text(value)?;
+    let text = values::text(value)?;
     if words.contains(&text.as_str()) {
         return Ok(());
     }
-    Err(body::senseless(format!("`{text}` is none of {}", words.join(", "))))
+    Err(values::senseless(format!("`{text}` is none of {}", words.join(", "))))
 }
 
 fn lists(value: &Value) -> Result<(), Wrong> {
     let lists: Result<BTreeMap<String, Vec<String>>, _> = serde_json::from_value(value.clone());
     let expected =
-        || body::senseless("expected lists of models by model, {\"a\": [\"b\"]}".to_owned());
+        || values::senseless("expected lists of models by model, {\"a\": [\"b\"]}".to_owned());
     lists.map(drop).map_err(|_| expected())
 }
 

@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::{self, Body, Wrong, senseless};
+use crate::request::body::Body;
 use crate::request::naming;
+use crate::request::values::{self, Wrong, senseless};
 use crate::rights::forbidden;
 use crate::routes::Request;
 use crate::rows::entities::{find, user_named};
@@ -57,14 +58,14 @@ pub(crate) fn read_terms(body: &mut Body, kind: Kind) -> (TermsChanges, Vec<&'st
         body.refuse("max_budget", format!("a member's budget is `{}`", budget_name(kind)));
     }
     let (_, guards) = fields::read(body, Of::Member);
-    let in_team = body.take("max_budget_in_team", body::budget);
-    let in_organization = body.take("max_budget_in_organization", body::budget);
+    let in_team = body.take("max_budget_in_team", values::budget);
+    let in_organization = body.take("max_budget_in_organization", values::budget);
     let terms = TermsChanges {
         models: if listed.keeps() { models } else { listed },
         max_budget: if in_team.keeps() { in_organization } else { in_team },
         budget_duration: none_if_empty(body.take("budget_duration", terms::every)),
-        rpm: body.take("rpm_limit", body::count),
-        tpm: body.take("tpm_limit", body::count),
+        rpm: body.take("rpm_limit", values::count),
+        tpm: body.take("tpm_limit", values::count),
         temporary: terms::temporary(body),
         ..TermsChanges::default()
     };
@@ -129,7 +130,7 @@ fn teams_of(value: &Value) -> Result<Vec<(String, String)>, Wrong> {
     let team = |item: &Value| match item {
         Value::String(name) => Ok((name.clone(), "user".to_owned())),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            let fields = body::object(item)?;
+            let fields = values::object(item)?;
             let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
             let name = text("team_id").ok_or_else(|| {
                 senseless("a team has a `team_id`, and optionally a `user_role`".to_owned())
@@ -139,7 +140,7 @@ fn teams_of(value: &Value) -> Result<Vec<(String, String)>, Wrong> {
             Ok((name, role))
         }
     };
-    body::list(value)?.iter().map(team).collect()
+    values::list(value)?.iter().map(team).collect()
 }
 
 /// Refuses callers that do not lead a group.
@@ -165,9 +166,9 @@ pub(crate) const NAMED_BY: &[&str] = &["user_id", "user_email"];
 
 impl OfGroup {
     pub(crate) fn read(body: &mut Body, kind: Kind) -> Self {
-        let group = body.require(id_name(kind), body::text);
-        let user = none_if_empty(body.take("user_id", body::text)).value();
-        let email = none_if_empty(body.take("user_email", body::text)).value();
+        let group = body.require(id_name(kind), values::text);
+        let user = none_if_empty(body.take("user_id", values::text)).value();
+        let email = none_if_empty(body.take("user_email", values::text)).value();
         if user.is_none() && email.is_none() {
             body.refuse("user_id", "name a member by `user_id` or `user_email`".to_owned());
         }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use dunlin_admin_api::Row;
+use dunlin_admin_api::{Row, warnings_of};
 use dunlin_router::{Access, Catalog, group, listed};
 use dunlin_state::{
     Change, Command, Entity, EntityChanges, Key, KeyChanges, Kind, State, Terms, TermsChanges,
@@ -11,7 +11,7 @@ use dunlin_state::{
 
 use crate::Admin;
 use crate::error::Error;
-use crate::request::body::meant;
+use crate::request::fault::meant;
 use crate::rights::caller::Caller;
 use crate::rows::row::put;
 
@@ -105,7 +105,7 @@ impl Admin {
         published.map_or_else(Vec::new, |all| warnings(&all.catalog, caller, sent, whose))
     }
 
-    /// Puts it into a row.
+    /// Puts it into a row, and what is to be said of the row's fields.
     pub(crate) fn put_warnings(
         &self,
         row: &mut Row,
@@ -113,7 +113,8 @@ impl Admin {
         sent: &[Named],
         whose: Whose<'_>,
     ) {
-        let warnings = self.warnings(caller, sent, whose);
+        let mut warnings = self.warnings(caller, sent, whose);
+        warnings.extend(warnings_of(|name| row.get(name).map(|raw| raw.get())));
         if !warnings.is_empty() {
             put(row, "warnings", &warnings);
         }

@@ -11,8 +11,9 @@ use serde_json::Value;
 
 use crate::Settings;
 use crate::error::Error;
-use crate::request::body::{self, Body, Wrong, senseless};
+use crate::request::body::Body;
 use crate::request::naming;
+use crate::request::values::{self, Wrong, senseless};
 use crate::rights::caller::Caller;
 use crate::rows::row::View;
 use crate::terms::defaults::Defaulted;
@@ -52,18 +53,18 @@ pub(crate) struct KeyFields {
 pub(crate) fn read(mut body: Body, now: UnixMillis, more: &[&str]) -> Result<KeyFields, Error> {
     let mut terms = terms::read(&mut body);
     let routes = routes(&mut body);
-    let duration = none_if_empty(body.take("duration", body::text));
+    let duration = none_if_empty(body.take("duration", values::text));
     let mut changes = KeyChanges {
         alias: named(&mut body, "key_alias"),
-        aliases: body.take("aliases", body::text_map),
-        team: none_if_empty(body.take("team_id", body::text)),
+        aliases: body.take("aliases", values::text_map),
+        team: none_if_empty(body.take("team_id", values::text)),
         user: named(&mut body, "user_id"),
-        organization: none_if_empty(body.take("organization_id", body::text)),
+        organization: none_if_empty(body.take("organization_id", values::text)),
         routes,
-        required: body.take("enforced_params", body::texts),
+        required: body.take("enforced_params", values::texts),
         ..KeyChanges::default()
     };
-    let spend = body.take("spend", body::usd).value();
+    let spend = body.take("spend", values::usd).value();
     let (other, guards) = fields::read(&mut body, Of::Key);
     terms.other.extend(other);
     changes.terms = terms;
@@ -80,10 +81,10 @@ pub(crate) fn read(mut body: Body, now: UnixMillis, more: &[&str]) -> Result<Key
         Change::Set(text) => {
             match expiry(&text, now) {
                 Ok(ends) if ends <= now => {
-                    body.refuse("duration", format!("`{text}` would expire at once"));
+                    body.refuse("duration", format!("duration: `{text}` would expire at once"));
                 }
                 Ok(ends) => changes.expires = Change::Set(ends),
-                Err(bad) => body.refuse("duration", format!("`{text}` is {bad}")),
+                Err(bad) => body.refuse("duration", format!("duration: `{text}` is {bad}")),
             }
             Some(text)
         }
@@ -102,7 +103,7 @@ fn named(body: &mut Body, field: &'static str) -> Change<String> {
     if let Some(Value::String(name)) = body.peek(field) {
         body.check_name(field, &name);
     }
-    none_if_empty(body.take(field, body::name))
+    none_if_empty(body.take(field, values::name))
 }
 
 /// `allowed_routes`, else those of the `key_type`.
@@ -140,7 +141,7 @@ fn key_type(value: &Value) -> Result<Vec<String>, Wrong> {
 }
 
 fn route_list(value: &Value) -> Result<Vec<String>, Wrong> {
-    let routes = body::texts(value)?;
+    let routes = values::texts(value)?;
     let strange = |route: &&String| !route.starts_with('/') && !CLASSES.contains(&route.as_str());
     match routes.iter().find(strange) {
         Some(route) => {
@@ -189,7 +190,7 @@ impl NewKey {
             let reason = "is told, not set: `duration` says how long a key lives, such as `30d`";
             body.fault("expires", senseless(reason.to_owned()));
         }
-        let chosen = body.take("key", body::text);
+        let chosen = body.take("key", values::text);
         let KeyFields { changes, duration, spend } = read(body, now, &[])?;
         check_bounds(&settings.key_bounds, &changes, (&Key::default(), state), now)?;
         let clear = match chosen {

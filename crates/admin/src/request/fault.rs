@@ -1,0 +1,61 @@
+//! What is wrong with a request, in FastAPI's shape, which LiteLLM's clients know.
+
+use serde::Serialize;
+
+use super::values::Wrong;
+
+/// What is wrong with one field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Fault {
+    pub(super) r#type: &'static str,
+    loc: Vec<Step>,
+    msg: String,
+}
+
+/// One step on the way to a value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Step {
+    Name(String),
+    Index(usize),
+}
+
+impl Fault {
+    /// A fault of the field or parameter `name` in `part` of the request.
+    pub(crate) fn of(part: &str, name: &str, r#type: &'static str, msg: impl Into<String>) -> Self {
+        let loc = vec![Step::Name(part.to_owned()), Step::Name(name.to_owned())];
+        Self { r#type, loc, msg: msg.into() }
+    }
+
+    /// As one line of text.
+    pub(crate) fn told(&self) -> String {
+        let step = |step: &Step| match step {
+            Step::Name(name) => name.clone(),
+            Step::Index(index) => index.to_string(),
+        };
+        let place: Vec<_> = self.loc.iter().skip(1).map(step).collect();
+        format!("{}: {}", place.join("."), self.msg)
+    }
+
+    /// A fault of the body as a whole.
+    pub(super) fn of_body(r#type: &'static str, msg: impl Into<String>) -> Self {
+        Self { r#type, loc: vec![Step::Name("body".to_owned())], msg: msg.into() }
+    }
+
+    /// A fault of the value of the body's field `name`.
+    pub(super) fn of_value(name: &str, wrong: Wrong) -> Self {
+        let mut fault = Self::of("body", name, wrong.r#type, wrong.msg);
+        fault.loc.extend(wrong.at);
+        fault
+    }
+}
+
+/// Which known name an unknown one is a slip of: at most two letters apart, one for short names.
+pub(crate) fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let most = if name.len() <= 5 { 1 } else { 2 };
+    known
+        .map(|known| (strsim::osa_distance(name, known), known))
+        .filter(|(distance, _)| (1..=most).contains(distance))
+        .min()
+        .map(|(_, known)| known)
+}
