@@ -222,6 +222,31 @@ async fn sounds_that_nobody_counts_are_measured_on_every_way() -> anyhow::Result
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn below_a_prefix_who_serves_is_paid_or_what_is_published() -> anyhow::Result<()> {
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let config = [
+        "model_list:\n".to_owned(),
+        model(&mock, "cheap", "same-up", "input_cost_per_token: 1.0e-6"),
+        model(&mock, "dear", "same-up", "input_cost_per_token: 1.0e-3"),
+    ];
+    let setup = harness::start_with(1, mock, config.concat()).await?;
+    let url = setup.cluster.url(0, "/openai/v1/chat/completions");
+    // The last one is nobody's here.
+    for (model, input, output) in
+        [("cheap", 1e-6, 0.0), ("dear", 1e-3, 0.0), ("gpt-4.1", 2e-6, 8e-6)]
+    {
+        let caller = setup.make_key(0, json!({})).await?;
+        let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
+        let reply = caller.post(&url, &body).await?;
+        let answer: Value = reply.json()?;
+        let tokens = |name: &str| answer["usage"][name].as_f64().expect("a count");
+        let expected = tokens("prompt_tokens") * input + tokens("completion_tokens") * output;
+        charged(&setup, &caller, model, expected).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_strict_budget_lets_no_picture_or_sound_through_that_may_cost_more() -> anyhow::Result<()>
 {
     let mock = MockUpstream::start(Settings::default()).await?;
