@@ -357,7 +357,7 @@ fn form(parts: &[String]) -> anyhow::Result<String> {
 }
 
 /// The models of the tables: `chat`; `free`, which costs nothing; `broken`, whose server is away;
-/// `shaky`, whose fallback is `chat`; one for each other mode.
+/// `shaky`, whose fallback is `chat`; one for each other mode; `claude`, whose provider is Anthropic.
 fn config(api_base: &str) -> String {
     let free = deployment("free", "openai/upstream-name", api_base);
     let free = free.replace(&format!("{INPUT_COST}"), "0").replace(&format!("{OUTPUT_COST}"), "0");
@@ -380,6 +380,7 @@ fn config(api_base: &str) -> String {
         config += &deployment(name, &format!("{provider}/upstream-name"), api_base);
         config += &format!("    model_info: {{mode: {mode}}}\n");
     }
+    config += &deployment("claude", "anthropic/upstream-name", api_base.trim_end_matches("/v1"));
     config += "router_settings:\n  num_retries: 0\n  fallbacks: [{shaky: [chat]}]\n";
     config += "general_settings:\n  api_model_networks: [loopback]\n";
     config
