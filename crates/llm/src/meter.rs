@@ -58,10 +58,30 @@ enum Form {
     Lines(BytesMut),
     /// Frames of `application/vnd.amazon.eventstream`.
     Amazon(BytesMut),
+    /// Its first bytes tell.
+    Unlabelled,
     /// Sound, images and the like count nothing.
     Media,
     /// It cannot be read, or has grown over the bound.
     Blind,
+}
+
+impl Form {
+    fn events() -> Self {
+        Self::Events(Splitter::with_frames_of(MAX_METERED_BYTES))
+    }
+
+    /// Of an answer that begins so.
+    fn of(begin: &[u8]) -> Self {
+        match begin.trim_ascii_start() {
+            [] => Self::Unlabelled,
+            [b'{' | b'[', ..] => Self::Json(BytesMut::new()),
+            [b'd', b'a', b't', b'a', b':', ..] | [b'e', b'v', b'e', b'n', b't', b':', ..] => {
+                Self::events()
+            }
+            _ => Self::Media,
+        }
+    }
 }
 
 impl Meter {
@@ -72,7 +92,7 @@ impl Meter {
         let kind = text(CONTENT_TYPE).split(';').next().unwrap_or("").trim().to_ascii_lowercase();
         let form = match kind.as_str() {
             _ if !matches!(text(CONTENT_ENCODING), "" | "identity") => Form::Blind,
-            "text/event-stream" => Form::Events(Splitter::with_frames_of(MAX_METERED_BYTES)),
+            "text/event-stream" => Form::events(),
             "application/x-ndjson" | "application/jsonl" | "application/stream+json" => {
                 Form::Lines(BytesMut::new())
             }
@@ -89,6 +109,16 @@ impl Meter {
         Self { form, counts, model, id, frames: 0, text_bytes: 0, uncounted: 0, course }
     }
 
+    /// The same for an answer that may be text though its headers do not say so.
+    #[must_use]
+    pub fn of_unlabelled(headers: &HeaderMap) -> Self {
+        let mut meter = Self::new(headers);
+        if meter.is_of_media() {
+            meter.form = Form::Unlabelled;
+        }
+        meter
+    }
+
     /// What one JSON text says, as a whole answer.
     #[must_use]
     pub fn of_json(text: &str) -> Self {
@@ -99,8 +129,11 @@ impl Meter {
 
     /// Looks at the next bytes.
     pub fn push(&mut self, read: &Bytes) {
+        if matches!(self.form, Form::Unlabelled) {
+            self.form = Form::of(read);
+        }
         let whole = match &mut self.form {
-            Form::Media | Form::Blind => true,
+            Form::Unlabelled | Form::Media | Form::Blind => true,
             Form::Json(held) if held.len() + read.len() <= MAX_METERED_BYTES => {
                 held.extend_from_slice(read);
                 true
@@ -133,7 +166,9 @@ impl Meter {
             }
             Form::Events(mut splitter) => self.frame(splitter.rest()),
             Form::Lines(held) => self.read(&held),
-            form @ (Form::Amazon(_) | Form::Media | Form::Blind) => self.form = form,
+            form @ (Form::Amazon(_) | Form::Unlabelled | Form::Media | Form::Blind) => {
+                self.form = form;
+            }
         }
     }
 
@@ -179,7 +214,7 @@ impl Meter {
         self.course.failure()
     }
 
-    /// Whether a stream ended without the event that ends it, in a dialect that has one.
+    /// Whether it ended before its end: a stream without its last event, in a dialect that has one.
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.course.is_cut()
@@ -269,7 +304,12 @@ impl Meter {
 
     /// A whole body. Gemini streams an array of what else it sends as events.
     fn json(&mut self, body: &[u8]) {
-        let is_array = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+        let body = body.trim_ascii();
+        let is_array = body.first() == Some(&b'[');
+        let end = if is_array { b']' } else { b'}' };
+        if (is_array || body.first() == Some(&b'{')) && body.last() != Some(&end) {
+            self.course.cut();
+        }
         if !is_array {
             return self.read(body);
         }

@@ -324,6 +324,10 @@ async fn whole(
 ) -> Result<Part, Failure> {
     let (head, mut body) = answer.into_parts();
     if request.endpoint().is_media() && !is_json(&head.headers) {
+        if is_page(&head.headers) {
+            let page = ProviderError::lacking(provider.speaker(), "an HTML page is no answer");
+            return Err(Failure::new(deployment, page));
+        }
         let (deployment, pieces) = (Arc::clone(deployment), Pieces::new(body, provider.speaker()));
         return Ok(Part::Long(Long::new(None, head.headers, pieces, deployment)));
     }
@@ -363,6 +367,12 @@ async fn whole(
 fn encoding(headers: &HeaderMap) -> Option<&str> {
     let encoding = headers.get(CONTENT_ENCODING)?.to_str().unwrap_or("unknown").trim();
     (!encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity")).then_some(encoding)
+}
+
+/// Whether somebody on the way answers people.
+fn is_page(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with("text/html"))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

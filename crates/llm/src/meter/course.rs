@@ -45,6 +45,11 @@ impl Course {
         }
     }
 
+    /// It is over before its end.
+    pub(super) fn cut(&mut self) {
+        self.is_open = true;
+    }
+
     pub(super) fn fail(&mut self, event: &[u8]) {
         self.failure.get_or_insert_with(|| String::from_utf8_lossy(event).into_owned());
     }

@@ -350,6 +350,43 @@ fn the_last_event_may_repeat_the_whole_answer() {
 }
 
 #[test]
+fn an_answer_that_ends_before_its_end_is_cut() {
+    for (body, is_cut) in [
+        (r#"{"a":1}"#, false),
+        (
+            r#" [{"a":1}]
+"#,
+            false,
+        ),
+        ("", false),
+        (r#""a""#, false),
+        (r#"{"a":1"#, true),
+        (r#"[{"a":1}"#, true),
+        (r#"{"a":"#, true),
+    ] {
+        assert_eq!(metered(JSON, body.as_bytes(), &[2]).is_cut(), is_cut, "{body}");
+    }
+}
+
+#[test]
+fn what_is_not_labelled_is_read_if_it_begins_like_text() {
+    let answer = r#"{"usage":{"prompt_tokens":9}}"#;
+    let event = format!("data: {answer}\n\n");
+    for (kind, body, expected) in [
+        ("text/plain", answer, Some([9, 0, 0, 0, 0])),
+        ("", answer, Some([9, 0, 0, 0, 0])),
+        ("application/octet-stream", &*event, Some([9, 0, 0, 0, 0])),
+        ("audio/mpeg", "ID3", None),
+    ] {
+        let mut meter = Meter::of_unlabelled(&headers(kind));
+        meter.push(&Bytes::from_static(b"\n "));
+        meter.push(&Bytes::copy_from_slice(body.as_bytes()));
+        meter.finish();
+        assert_eq!(counted(&meter), expected, "{kind} {body}");
+    }
+}
+
+#[test]
 fn what_is_too_long_or_compressed_is_not_taken_for_free() {
     let long = vec![b' '; MAX_METERED_BYTES + 1];
     assert!(metered(JSON, &long, &[1 << 20]).is_blind());

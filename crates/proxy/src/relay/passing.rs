@@ -18,8 +18,8 @@ use crate::relay::price::Price;
 use crate::response::cut::Broken;
 use crate::response::length::Length;
 
-/// What is on record of a stream that ended before its last event.
-const CUT: &str = "the provider's stream ended before its last event";
+/// What is on record of an answer that ended before its end.
+const CUT: &str = "the provider's answer ended before its end";
 
 /// What a call makes.
 pub(super) enum Made {
@@ -34,7 +34,10 @@ pub(super) enum Made {
 /// The bytes of an answer.
 pub(super) fn body(relayed: Relayed, bill: Bill, price: Option<Price>, made: Made) -> Body {
     let succeeded = relayed.status.is_success();
-    let meter = Meter::new(&relayed.headers);
+    let meter = match made {
+        Made::Something => Meter::of_unlabelled(&relayed.headers),
+        Made::Nothing | Made::Understood(_) => Meter::new(&relayed.headers),
+    };
     let mut bill = Some(bill);
     if !succeeded && let Some(bill) = bill.take() {
         // Nobody's failure is charged.
