@@ -84,7 +84,7 @@ pub fn counts_batches(caller: &Caller) -> bool {
 /// Whether what a caller does with `model` is to be borne by a budget.
 #[must_use]
 pub fn has_budget(caller: &Caller, model: &str, now: UnixMillis) -> bool {
-    caller.payers.iter().any(|payer| !payer.budgets([model], now).is_empty())
+    caller.payers.iter().any(|payer| !payer.budgets(model, now).is_empty())
 }
 
 impl Admission {

@@ -4,34 +4,13 @@ use std::sync::Arc;
 
 use dunlin_types::{NanoUsd, RequestId, Tokens};
 
-/// A model by the names that limits and budgets of single ones know it by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Model {
-    /// Its own, or the pattern by which it is served.
-    pub group: Arc<str>,
-    /// The name that is asked for, if `group` is a pattern.
-    pub behind: Option<Arc<str>>,
-}
-
-impl Model {
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> + Clone {
-        [Some(&self.group), self.behind.as_ref()].into_iter().flatten().map(AsRef::as_ref)
-    }
-}
-
-impl From<&str> for Model {
-    fn from(group: &str) -> Self {
-        Self { group: group.into(), behind: None }
-    }
-}
-
 /// What a request asks to be admitted with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Demand {
     /// The request, unique in the cluster.
     pub request: RequestId,
-    /// For what holds for single ones.
-    pub model: Model,
+    /// The model, for what holds for single ones.
+    pub model: Arc<str>,
     /// The tokens of its prompt, as far as they are known.
     pub prompt: Tokens,
     /// The most tokens it may write. `None`: it does not say, and is taken to write a few.

@@ -48,7 +48,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use batches::{CountedBatch, MadeBatch, counts_batches, has_budget};
-pub use demand::{Bounds, Counted, Demand, Model};
+pub use demand::{Bounds, Counted, Demand};
 pub use dunlin_limiter::Limited;
 pub use dunlin_state::Rank;
 pub use metrics::METRICS;
@@ -285,13 +285,13 @@ impl Admission {
     async fn admitted(&self, caller: Option<&Caller>, demand: Demand) -> Result<Permit, Refusal> {
         let rules = self.0.rules.load_full();
         let slot = self.0.slots.take(rules.node_parallel.unwrap_or(u64::MAX))?;
-        let mut payers = self.payers(caller, &demand.model.group, &rules);
+        let mut payers = self.payers(caller, &demand.model, &rules);
         let token = caller.map(|caller| caller.token);
         let hold = self.hold((token, &mut payers), &demand, &rules).await?;
         let reservation = match caller {
             Some(caller) => {
                 let (tags, key_parallel) = (caller.limited_tags.as_slice(), rules.key_parallel);
-                let under = Under::model(&payers, &demand.model.group, &rules);
+                let under = Under::model(&payers, &demand.model, &rules);
                 let under = Under { tags, key_parallel, only_model: false, ..under };
                 Some(self.0.limits.reserve(under, &demand).await?)
             }
@@ -318,7 +318,7 @@ impl Admission {
         let stay = payers.iter().filter(|payer| payer.rank != Rank::AccessGroup);
         let mut payers: Vec<Payer> = stay.cloned().collect();
         if !payers.is_empty() {
-            self.add_access_groups(&mut payers, &demand.model.group, rules);
+            self.add_access_groups(&mut payers, &demand.model, rules);
         }
         payers
     }
@@ -339,7 +339,7 @@ impl Admission {
         rules: &Rules,
     ) -> Result<Hold, Refusal> {
         loop {
-            let (request, model) = (demand.request, demand.model.clone());
+            let (request, model) = (demand.request, Arc::clone(&demand.model));
             let (payers_now, called, cost) = (payers.to_vec(), Vec::new(), demand.cost);
             let about = About { request, token, payers: payers_now, called, model, cost };
             let over = match self.0.money.hold(about).await {
@@ -367,7 +367,7 @@ impl Admission {
         demand: Demand,
     ) -> Result<Vec<(PotId, UnixMillis)>, Refusal> {
         let rules = self.0.rules.load_full();
-        let mut payers = self.payers(caller, &demand.model.group, &rules);
+        let mut payers = self.payers(caller, &demand.model, &rules);
         let token = caller.map(|caller| caller.token);
         let held = self.hold((token, &mut payers), &demand, &rules).await;
         self.counted(held.map(|hold| hold.charged().to_vec()))

@@ -33,7 +33,7 @@ use tracing::error;
 use crate::limits::LOUD_EVERY;
 use crate::refusal::{OverBudget, Refusal};
 use crate::rules::Rules;
-use crate::{Bounds, Ground, Model, spawn};
+use crate::{Bounds, Ground, spawn};
 pub(crate) use called::Called;
 use plan::Plan;
 use waiting::{Call, Calls};
@@ -380,8 +380,8 @@ pub(crate) struct About {
     pub(crate) payers: Vec<Payer>,
     /// Instead of them, the pots of what is called.
     pub(crate) called: Vec<PotId>,
-    /// For budgets of single ones.
-    pub(crate) model: Model,
+    /// The model, for budgets of single ones.
+    pub(crate) model: Arc<str>,
     /// What it may cost. Nothing: no budget is asked.
     pub(crate) cost: Bounds,
 }
@@ -404,7 +404,7 @@ pub(crate) struct Hold {
 
 impl Hold {
     /// The model that is held for.
-    pub(crate) fn model(&self) -> &Model {
+    pub(crate) fn model(&self) -> &str {
         &self.about.model
     }
 
@@ -425,7 +425,7 @@ impl Hold {
             return Ok(());
         }
         let payers = payers.unwrap_or_else(|| self.about.payers.clone());
-        let about = About { cost, payers, model: demand.model.clone(), ..self.about.clone() };
+        let about = About { cost, payers, model: Arc::clone(&demand.model), ..self.about.clone() };
         let money = self.money.clone();
         let Plan { demands, charged } = money.plan(&about);
         let before = (replace(&mut self.about, about), replace(&mut self.charged, charged));

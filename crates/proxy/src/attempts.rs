@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use dunlin_admission::{Demand, Full, Model, OverBudget, Refusal};
+use dunlin_admission::{Demand, Full, OverBudget, Refusal};
 use dunlin_llm::{BadRequest, ChatRequest, Extras};
 use dunlin_providers::Cause;
 use dunlin_router::{Candidates, Catalog, Deployment, FailedBy, Group, NonePicked, retry_wait};
@@ -169,8 +169,7 @@ pub(crate) async fn run(
         let has_fallbacks = candidates.has_fallbacks(&group.name);
         let fallbacks = u32::try_from(failures.len()).unwrap_or(u32::MAX);
         let is_covered = failures.is_empty() && candidate.changes.is_none();
-        let behind = candidate.behind.as_ref();
-        let asking = Asking { asked, group, behind, has_fallbacks, is_covered };
+        let asking = Asking { asked, group, has_fallbacks, is_covered };
         match ask(asking, candidate.changes.as_deref(), bill).await {
             Ok(Given { answer, retries, max_retries }) => {
                 bill.tried(&group.name, retries, fallbacks);
@@ -221,8 +220,6 @@ struct Asking<'a> {
     asked: AttemptInput<'a>,
     group: &'a Group,
     has_fallbacks: bool,
-    /// The name that is asked for, if the group is a pattern that serves it.
-    behind: Option<&'a Arc<str>>,
     /// What it may cost here is held already.
     is_covered: bool,
 }
@@ -247,9 +244,7 @@ impl Asking<'_> {
         let (upstream, clock) = (&proxy.0.upstream, &proxy.0.clock);
         if !self.is_covered {
             let cost = hold::bounds(proxy, bill.key(), chat, self.group);
-            let group = Arc::clone(&self.group.name);
-            let model = Model { group, behind: self.behind.cloned() };
-            let strained = upstream.is_failing(self.group);
+            let (model, strained) = (Arc::clone(&self.group.name), upstream.is_failing(self.group));
             let demand = Demand { model, cost, strained, ..demand.clone() };
             bill.turn_to(&demand).await.map_err(GroupFailed::NotCovered)?;
         }

@@ -9,7 +9,7 @@ use dunlin_llm::{ClientCredential, Extras, FallbackMap};
 use crate::access::Access;
 use crate::catalog::{Alias, Catalog, Deployment, Group};
 use crate::region::Region;
-use crate::wildcard::{self, behind};
+use crate::wildcard;
 
 /// Where a request may go: to the model's group, and, as groups fail, to those that come after them.
 /// Each is given once.
@@ -31,8 +31,6 @@ pub struct Candidates<'c> {
 pub struct Candidate<'c> {
     /// The group.
     pub group: Cow<'c, Group>,
-    /// The name that is asked for, if the group is a pattern that serves it.
-    pub behind: Option<Arc<str>>,
     /// How the request changes for it: a JSON object.
     pub changes: Option<Arc<str>>,
 }
@@ -113,8 +111,7 @@ pub fn candidates<'c>(
         stack: Vec::new(),
         given: Vec::new(),
     };
-    let behind = behind_of(&first, access, model);
-    found.stack.push(Candidate { group: first, behind, changes: None });
+    found.stack.push(Candidate { group: first, changes: None });
     Ok(found)
 }
 
@@ -137,18 +134,11 @@ impl<'c> Candidates<'c> {
         &self.first
     }
 
-    /// The name that was asked for, if that group is a pattern that serves it.
-    #[must_use]
-    pub fn first_behind(&self) -> Option<Arc<str>> {
-        behind_of(&self.first, self.access, self.asked)
-    }
-
     /// Leaves none but this one, whose name is that of the first.
     pub fn only(&mut self, group: Group) {
         static ALONE: Extras = Extras::ALONE;
         self.wishes = &ALONE;
-        let group = Cow::Owned(group);
-        self.stack = vec![Candidate { group, behind: self.first_behind(), changes: None }];
+        self.stack = vec![Candidate { group: Cow::Owned(group), changes: None }];
     }
 
     /// Leaves only those to whom a request goes that brings `own`: nobody else is shown it, and nobody
@@ -230,15 +220,9 @@ impl<'c> Candidates<'c> {
                 Some(region) => region.narrow(group)?,
                 None => group,
             };
-            let behind = behind_of(&group, access, &next.model);
-            Some(Candidate { group, behind, changes: next.changes.clone() })
+            Some(Candidate { group, changes: next.changes.clone() })
         })
     }
-}
-
-fn behind_of(group: &Group, access: Option<Access<'_>>, model: &str) -> Option<Arc<str>> {
-    let real = access.as_ref().map_or(model, |access| access.unalias(model));
-    behind(&group.name, real).map(Arc::from)
 }
 
 pub(crate) fn find<'c>(

@@ -35,7 +35,6 @@ pub use pick::{NonePicked, Seen, decay, pick, warmth};
 pub use region::Region;
 pub use tags::TagFilter;
 pub use wait::retry_wait;
-pub use wildcard::behind;
 
 #[cfg(test)]
 mod tests;

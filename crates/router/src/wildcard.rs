@@ -1,11 +1,5 @@
 //! Model names with `*`: what they match and what the stars stand for.
 
-/// `model`, if `group` is a pattern that serves it, and not its own name.
-#[must_use]
-pub fn behind<'m>(group: &str, model: &'m str) -> Option<&'m str> {
-    (group != model && captures(group, model).is_some()).then_some(model)
-}
-
 /// What each `*` of `pattern` stands for in `name`; `None` if it does not match. Each star takes as
 /// much as it can, and as in LiteLLM a pattern matches the whole name.
 pub(crate) fn captures<'n>(pattern: &str, name: &'n str) -> Option<Vec<&'n str>> {

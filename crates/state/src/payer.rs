@@ -412,14 +412,10 @@ impl Payer {
         self.first(Terms::renewal)
     }
 
-    /// Its budgets for a request to a model of these names: the main one, the windows, the model's.
-    /// None of whom is only charged, and no main one of whom is throttled.
+    /// Its budgets for a request to `model`: the main one, the windows, the model's. None of whom is
+    /// only charged, and no main one of whom is throttled.
     #[must_use]
-    pub fn budgets<'m>(
-        &self,
-        names: impl IntoIterator<Item = &'m str>,
-        now: UnixMillis,
-    ) -> Vec<Budget<'_>> {
+    pub fn budgets(&self, model: &str, now: UnixMillis) -> Vec<Budget<'_>> {
         if self.binds == Binds::Nothing {
             return Vec::new();
         }
@@ -440,8 +436,7 @@ impl Payer {
             renewal: Some(Renewal::of(duration)),
             strict,
         });
-        let single = names.into_iter().filter_map(|model| {
-            let budget = self.first(|terms| terms.model_budgets.get(model))?;
+        let single = self.first(|terms| terms.model_budgets.get(model)).and_then(|budget| {
             Some(Budget {
                 pot: PotId { of, line: Line::Model(model.to_owned()) },
                 limit: budget.max_budget?,

@@ -7,7 +7,7 @@ use dunlin_mock_upstream::{MockUpstream, Settings};
 use futures::future::join_all;
 use serde_json::json;
 
-use crate::harness::{self, SOON, Setup, assert_error, deployment};
+use crate::harness::{self, SOON, Setup, assert_error};
 
 /// Sends `count` requests at once, spread over all nodes.
 async fn burst(setup: &Setup, caller: &Client, count: usize) -> anyhow::Result<Vec<Reply>> {
@@ -320,39 +320,4 @@ async fn without_an_owner_a_limit_does_what_it_says() -> anyhow::Result<()> {
         setup.chat(0, &closed).await.is_ok_and(|reply| reply.ok())
     })
     .await
-}
-
-/// LiteLLM counts and charges by the name that is asked for, whichever pattern serves it.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_name_behind_a_pattern_may_have_limits_and_a_budget_of_its_own() -> anyhow::Result<()> {
-    let mock = MockUpstream::start(Settings::default()).await?;
-    let config = format!("model_list:\n{}", deployment("w/*", "openai/*", &mock.api_base()));
-    let setup = harness::start_with(1, mock, config).await?;
-    let spent = json!({"max_budget": 0.0, "budget_duration": "1d"});
-    let caller = setup
-        .make_key(
-            0,
-            json!({
-                "model_rpm_limit": {"w/x": 1},
-                "model_max_budget": {"w/z": spent},
-                "aliases": {"mine": "w/x"},
-            }),
-        )
-        .await?;
-    let ask = async |model: &str| {
-        let mut body = harness::chat_body();
-        body["model"] = json!(model);
-        setup.ask(0, &caller, &body).await
-    };
-    assert_eq!(ask("w/x").await?.status, 200);
-    for name in ["w/x", "mine"] {
-        let refused = ask(name).await?;
-        assert_error(&refused, 429, json!("throttling_error"), "Rate limit exceeded for ");
-        assert!(refused.body.contains("w/x"), "{}", refused.body);
-    }
-    assert_eq!(ask("w/y").await?.status, 200);
-    let over = ask("w/z").await?;
-    assert!(!over.ok() && over.body.contains("w/z"), "{}", over.body);
-    assert_eq!(setup.mock.stats().requests, 2);
-    Ok(())
 }

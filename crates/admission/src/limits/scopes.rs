@@ -58,16 +58,12 @@ pub(super) fn of<'a>(under: Under<'a>, demand: &'a Demand) -> Vec<Scope<'a>> {
         let default = under.key_parallel.filter(|_| payer.rank == Rank::Key);
         let (rpm, tpm) = unless_dynamic(payer, demand, (payer.rpm(), payer.tpm()));
         let main = (Part::All, None, (rpm, tpm, payer.parallel().or(default)));
-        let own = demand.model.names().map(|name| (name, payer.model_limits(name)));
-        let says_none = own.clone().all(|(_, limits)| limits == (None, None));
-        let default = (&*demand.model.group, under.key_model);
-        let default = (payer.rank == Rank::Key && says_none).then_some(default);
-        let singles = own.chain(default).map(|(name, of_model)| {
-            let (rpm, tpm) = unless_dynamic(payer, demand, of_model);
-            (Part::Model, Some(name), (rpm, tpm, None))
-        });
-        let all = [main].into_iter().chain(singles);
-        all.filter_map(move |of| scope(payer, demand, terms, of))
+        let own = payer.model_limits(&demand.model);
+        let says_none = payer.rank == Rank::Key && own == (None, None);
+        let of_model = if says_none { under.key_model } else { own };
+        let (rpm, tpm) = unless_dynamic(payer, demand, of_model);
+        let single = (Part::Model, Some(&*demand.model), (rpm, tpm, None));
+        [main, single].into_iter().filter_map(move |of| scope(payer, demand, terms, of))
     });
     let key = under.payers.iter().find(|payer| payer.rank == Rank::Key);
     let tagged = key.into_iter().flat_map(|key| {
@@ -132,7 +128,7 @@ fn assumed_output(payers: &[Payer], demand: &Demand) -> Option<u64> {
     }
     let of = |rank| payers.iter().find(|payer| payer.rank == rank);
     let said = [Rank::Key, Rank::Team].into_iter().filter_map(of);
-    said.filter_map(|payer| payer.estimated_output(&demand.model.group)).next()
+    said.filter_map(|payer| payer.estimated_output(&demand.model)).next()
 }
 
 /// What of a request is counted against a limit of tokens, as far as can be known before it is sent.

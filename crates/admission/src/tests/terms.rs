@@ -4,14 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dunlin_state::{
-    Change, Command, Entity, Key, KeyChanges, Kind, Member, ModelBudget, Terms, TermsChanges,
-};
+use dunlin_state::{Change, Command, Entity, Key, KeyChanges, Kind, Member, Terms, TermsChanges};
 use dunlin_types::{KeyDigest, Line, NanoUsd, PotId};
 
 use super::cluster::{Node, single, until};
 use super::{limited, record};
-use crate::{Bounds, Demand, Model, Permit, Refusal, Rules};
+use crate::{Bounds, Demand, Permit, Refusal, Rules};
 
 async fn entity(node: &Node, kind: Kind, name: &str, terms: Terms) {
     let members = if kind == Kind::Team { vec![member("ann")] } else { Vec::new() };
@@ -218,58 +216,4 @@ async fn a_model_has_limits_for_keys_that_have_none_of_their_own() {
     let changes = Box::new(KeyChanges { terms, ..KeyChanges::default() });
     node.consensus.propose(Command::UpdateKey { token, changes }).await.expect("known");
     ask(&node, token, node.demand(0)).await.expect("it has its own now").begin();
-}
-
-/// What is set for a pattern holds for all that it serves together; what is set for one of its
-/// names, for that one.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_name_behind_a_pattern_has_limits_and_a_budget_of_its_own() {
-    let node = single().await;
-    let model_rpm = BTreeMap::from([("w/x".to_owned(), 1), ("w/*".to_owned(), 3)]);
-    let budget = ModelBudget { max_budget: Some(NanoUsd(100)), ..ModelBudget::default() };
-    let model_budgets = BTreeMap::from([("w/z".to_owned(), budget)]);
-    let terms = Terms { model_rpm, model_budgets, ..Terms::default() };
-    let token = key(&node, Key { terms, ..Key::default() }).await;
-    let behind = |name: &str, demand: Demand| {
-        let model = Model { group: "w/*".into(), behind: Some(name.into()) };
-        ask(&node, token, Demand { model, ..demand })
-    };
-    behind("w/x", node.demand(0)).await.expect("the first of both").begin();
-    let refused = limited(behind("w/x", node.demand(0)).await);
-    assert_eq!((refused.only.as_deref(), refused.limit), (Some("w/x"), 1));
-    behind("w/y", node.demand(0)).await.expect("another").begin();
-
-    let mut permit = behind("w/z", costs(&node, 10)).await.expect("the last of the pattern");
-    permit.begin();
-    let pot = |name: &str| Line::Model(name.to_owned());
-    let lines =
-        |permit: &Permit| permit.charged().iter().map(|(pot, _)| pot.line.clone()).collect();
-    let charged: Vec<_> = lines(&permit);
-    assert!(charged.contains(&pot("w/z")) && !charged.contains(&pot("w/*")), "{charged:?}");
-    spend(permit, token, 120);
-    let refused = limited(behind("w/y", node.demand(0)).await);
-    assert_eq!((refused.only.as_deref(), refused.limit), (Some("w/*"), 3));
-    let Err(Refusal::OverBudget(over)) = behind("w/z", costs(&node, 10)).await else {
-        panic!("it is spent")
-    };
-    assert_eq!(over.pot.line, pot("w/z"));
-}
-
-/// A fallback from one name behind a pattern to another is bound by what is for that one.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_turn_to_another_name_behind_the_same_pattern_is_one_to_another_model() {
-    let node = single().await;
-    let model_rpm = BTreeMap::from([("w/x".to_owned(), 1)]);
-    let token =
-        key(&node, Key { terms: Terms { model_rpm, ..Terms::default() }, ..Key::default() }).await;
-    let behind = |name: &str| {
-        let model = Model { group: "w/*".into(), behind: Some(name.into()) };
-        Demand { model, ..node.demand(0) }
-    };
-    ask(&node, token, behind("w/x")).await.expect("the first").begin();
-    let mut permit = ask(&node, token, behind("w/y")).await.expect("another");
-    permit.begin();
-    let refused = permit.turn_to(&behind("w/x")).await;
-    assert!(matches!(refused, Err(Refusal::RateLimited(_))), "{refused:?}");
-    permit.turn_to(&behind("w/z")).await.expect("nothing is set for it");
 }

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, Uri};
-use dunlin_admission::{Bounds, Demand, Entry, Model};
+use dunlin_admission::{Bounds, Demand, Entry};
 use dunlin_journal::{Origin, Outcome};
 use dunlin_llm::realtime::{Event, read_event};
-use dunlin_router::{Deployment, behind};
+use dunlin_router::Deployment;
 use dunlin_types::{MonoMillis, Tokens};
 use dunlin_upstream::Conversation;
 use hyper::upgrade::Upgraded;
@@ -72,9 +72,6 @@ impl Asker {
         let call = Call::of_headers(&self.proxy, self.call.endpoint, &self.headers);
         let call = Call { call_id: self.call.call_id.clone(), ..call }.named(self.call.call_type);
         let demand = Demand::unpriced(call.id, &self.group, Tokens(0), serving.settings.counted);
-        let real = caller.access().map_or(&*self.model, |access| access.unalias(&self.model));
-        let behind = behind(&self.group, real).map(Arc::from);
-        let demand = Demand { model: Model { behind, ..demand.model }, ..demand };
         let there = by.map(|by| Demand { cost: cost(by), ..demand.clone() });
         let admitted = self.proxy.0.admission.admit(caller.key(), demand).await;
         let permit =

@@ -1,16 +1,13 @@
 //! What a call of a provider's own API asks for, as far as anybody here understands it: which models,
 //! and how much of them at most.
 
-use std::sync::Arc;
-
 use axum::http::Method;
 use axum::http::request::Parts;
 use bytes::Bytes;
-use dunlin_admission::{Bounds, Demand, Model};
+use dunlin_admission::{Bounds, Demand};
 use dunlin_journal::Origin;
 use dunlin_ledger::Pricing;
 use dunlin_llm::{Bound, ChatRequest, Named, tokens_in};
-use dunlin_router::behind;
 use dunlin_router::relay::Lenders;
 use dunlin_types::Tokens;
 
@@ -101,11 +98,9 @@ impl Wanted {
             (None, None) => dearest(&prices(self.model()), self.bytes, self.bound),
         };
         let counted = serving.settings.counted;
-        let group = lenders.called.as_deref().unwrap_or(self.model());
-        let behind = behind(group, self.model()).map(Arc::from);
-        let free = Demand::free(call.id, group, self.prompt(), counted);
-        let model = Model { behind, ..free.model };
-        Demand { model, cost, output: self.output(), ..free }
+        let model = lenders.called.as_deref().unwrap_or(self.model());
+        let free = Demand::free(call.id, model, self.prompt(), counted);
+        Demand { cost, output: self.output(), ..free }
     }
 
     /// What would bound its cost, in words.

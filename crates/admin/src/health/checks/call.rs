@@ -94,7 +94,7 @@ impl Admin {
             What::Handshake | What::Batches => (Tokens(0), None),
         };
         let cost = amount(asking);
-        let (model, counted) = (whom.group.as_ref().into(), Counted::Total);
+        let (model, counted) = (Arc::clone(&whom.group), Counted::Total);
         let output = Some(output.unwrap_or(Tokens(0)));
         // Whether the model fails is what is to be found out.
         let demand = Demand { request: id, model, prompt, output, counted, cost, strained: true };
