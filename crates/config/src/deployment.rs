@@ -317,7 +317,9 @@ impl<'a> Draft<'a> {
     ) -> Option<Secret> {
         let node = self.params.get("api_key").filter(|node| node.value_is_there());
         if node.is_some() {
+            let is_first = self.parked.is_none();
             let key = self.needed("litellm_params.api_key", node, report);
+            self.lacks_key |= is_first && self.parked.is_some();
             return key.filter(|key| !key.is_empty()).map(Secret::new);
         }
         let (environment, options) = (self.environment, self.reading.options);

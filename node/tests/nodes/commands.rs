@@ -222,6 +222,8 @@ async fn what_is_not_there_is_told_before_anybody_is_asked_and_every_fault_by_it
         ("log list --min-spend x", 2, ["--min-spend: ", "an amount in US dollars"]),
         ("team members nope --add ann", 3, ["nope", "dunlin team list"]),
         ("key regenerate taken --grace soon", 2, ["--grace: ", "is not a duration"]),
+        ("key block ", 2, ["the name of the key is empty", "dunlin key list"]),
+        ("log info ", 2, ["the request's id is empty", "dunlin log list"]),
         ("key info nope", 3, ["no key has the alias `nope`", "dunlin key list"]),
     ] {
         cli.run(line).await?.assert_failed(exit, &words);

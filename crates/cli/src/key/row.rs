@@ -131,6 +131,10 @@ impl Row {
 
 /// Finds the one key that `name` means.
 pub(super) async fn find(session: &Session, name: &str) -> Result<Row> {
+    if name.trim().is_empty() {
+        // An unset variable of a script must not mean the only key that there is.
+        return Err(Failure::usage("the name of the key is empty", "`dunlin key list` shows them"));
+    }
     let hash = if name.starts_with("sk-") {
         // The clear key stays here: addresses are logged on the way.
         Some(KeyDigest::of(name))

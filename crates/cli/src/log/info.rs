@@ -14,6 +14,9 @@ pub struct InfoArgs {
 }
 
 pub(super) async fn run(args: &InfoArgs, session: &Session) -> Result {
+    if args.request.trim().is_empty() {
+        return Err(Failure::usage("the request's id is empty", "`dunlin log list` shows them"));
+    }
     let query = [("request_id", args.request.as_str()), ("summarize", "false"), ("limit", "1")];
     let answer = session.get("/spend/logs", &query).await?;
     let mut found: Vec<Object> = answer.read()?;

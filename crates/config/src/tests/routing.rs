@@ -162,7 +162,9 @@ fn what_requests_may_bring_is_said_for_a_model_or_for_all() {
         "LITELLM_MASTER_KEY".to_owned(),
         "sk-long-enough-to-be-safe".to_owned(),
     )]));
-    let keyless = load(&document(&format!("{MODEL}{list}")), &unset, &options()).loaded;
-    let keyless = deployment(&keyless.expect("it loads"), "m", 0);
-    assert!(keyless.parked.is_some() && keyless.target.clients.is_needed);
+    for key in ["", "    api_key: os.environ/NOT_SET\n"] {
+        let keyless = load(&document(&format!("{MODEL}{key}{list}")), &unset, &options()).loaded;
+        let keyless = deployment(&keyless.expect("it loads"), "m", 0);
+        assert!(keyless.parked.is_some() && keyless.target.clients.is_needed, "{key}");
+    }
 }

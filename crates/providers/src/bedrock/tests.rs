@@ -233,6 +233,19 @@ fn an_answer_in_json_is_a_call_that_is_read_as_text() {
 }
 
 #[test]
+fn a_document_never_goes_without_a_text() {
+    let file = json!({"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBE"}});
+    let hello = json!({"type": "text", "text": "hi"});
+    for (content, text) in [(json!([file]), "."), (json!([file, hello]), "hi")] {
+        let body = json!({"model": "a", "messages": [{"role": "user", "content": content}]});
+        let sent = sent(CLAUDE, &body).unwrap();
+        let content = sent["messages"][0]["content"].as_array().unwrap();
+        assert_eq!(content.len(), 2, "{content:?}");
+        assert_eq!(content[1], json!({"text": text}));
+    }
+}
+
+#[test]
 fn what_cannot_be_said_is_refused_in_words() {
     let content =
         |content: Value| json!({"model": "a", "messages": [{"role": "user", "content": content}]});

@@ -204,7 +204,13 @@ fn messages(chat: &Chat) -> Result<Vec<Value>, BadRequest> {
             Some(_) | None => turns.push((message.role, blocks)),
         }
     }
-    let turns = turns.into_iter().map(|(role, content)| {
+    let turns = turns.into_iter().map(|(role, mut content)| {
+        let has =
+            |content: &[Value], kind: &str| content.iter().any(|one| one[kind] != Value::Null);
+        if has(&content, "document") && !has(&content, "text") {
+            // Converse refuses a document that no text goes with.
+            content.push(json!({"text": "."}));
+        }
         let role = if role == Role::Assistant { "assistant" } else { "user" };
         json!({"role": role, "content": content})
     });
