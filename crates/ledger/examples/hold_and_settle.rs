@@ -44,7 +44,7 @@ fn run(pots: u64) -> u128 {
         ..View::default()
     };
     let view = |_: &PotId| view;
-    let mut purses = Purses::new(100);
+    let mut purses = Purses::new(demands.len());
     let begun = Instant::now();
     for number in 0..REQUESTS {
         // The order of a multiplicative hash, so that no two neighbours are near.
