@@ -99,6 +99,14 @@ pub(crate) struct Route {
     pub(crate) who: Option<Who>,
 }
 
+/// Where and how something is done to those of a kind.
+#[derive(Clone, Copy)]
+pub(crate) struct OfKind {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) kind: Kind,
+}
+
 impl Routes {
     /// Serves `GET path`.
     pub(crate) fn get<F, A>(self, path: &'static str, who: Who, handle: F) -> Self
@@ -116,6 +124,20 @@ impl Routes {
         A: Future<Output = Result<Response, Error>> + Send,
     {
         self.add(POST, path, who, handle)
+    }
+
+    /// Adds what changes entities: one handler, for those of each kind at a place of their own.
+    pub(crate) fn changing<F, A>(self, places: &[OfKind], handle: F) -> Self
+    where
+        F: Fn(Admin, Request, Kind) -> A + Clone + Send + Sync + 'static,
+        A: Future<Output = Result<Response, Error>> + Send,
+    {
+        places.iter().fold(self, |routes, &OfKind { method, path, kind }| {
+            let handle = handle.clone();
+            routes.add(method, path, Who::changing(kind), move |admin, asked| {
+                handle(admin, asked, kind)
+            })
+        })
     }
 
     /// Serves `path` by another method.

@@ -11,32 +11,21 @@ use crate::error::Error;
 use crate::request::body::Body;
 use crate::request::values;
 use crate::rights::forbidden;
-use crate::routes::{DELETE, Method, POST, Request, Routes, Who};
+use crate::routes::{DELETE, OfKind, POST, Request, Routes};
 use crate::rows::entities::{find, row};
 
-/// How and where a kind is deleted.
-#[derive(Clone, Copy)]
-struct Way {
-    method: Method,
-    path: &'static str,
-    kind: Kind,
-}
-
-const PATHS: &[Way] = &[
-    Way { method: POST, path: "/team/delete", kind: Kind::Team },
-    Way { method: POST, path: "/user/delete", kind: Kind::User },
-    Way { method: POST, path: "/customer/delete", kind: Kind::EndUser },
-    Way { method: POST, path: "/end_user/delete", kind: Kind::EndUser },
-    Way { method: DELETE, path: "/organization/delete", kind: Kind::Organization },
-    Way { method: POST, path: "/budget/delete", kind: Kind::Budget },
-    Way { method: POST, path: "/tag/delete", kind: Kind::Tag },
+const PATHS: &[OfKind] = &[
+    OfKind { method: POST, path: "/team/delete", kind: Kind::Team },
+    OfKind { method: POST, path: "/user/delete", kind: Kind::User },
+    OfKind { method: POST, path: "/customer/delete", kind: Kind::EndUser },
+    OfKind { method: POST, path: "/end_user/delete", kind: Kind::EndUser },
+    OfKind { method: DELETE, path: "/organization/delete", kind: Kind::Organization },
+    OfKind { method: POST, path: "/budget/delete", kind: Kind::Budget },
+    OfKind { method: POST, path: "/tag/delete", kind: Kind::Tag },
 ];
 
 pub(super) fn add(routes: Routes) -> Routes {
-    PATHS.iter().fold(routes, |routes, &Way { method, path, kind }| {
-        routes
-            .add(method, path, Who::changing(kind), move |admin, asked| handle(admin, asked, kind))
-    })
+    routes.changing(PATHS, handle)
 }
 
 /// The field that names those of a kind.

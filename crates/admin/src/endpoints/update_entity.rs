@@ -16,7 +16,7 @@ use crate::request::body::Body;
 use crate::request::values;
 use crate::rights::forbidden;
 use crate::rights::within::within_organization;
-use crate::routes::{Method, PATCH, POST, Request, Routes, Who};
+use crate::routes::{OfKind, PATCH, POST, Request, Routes};
 use crate::rows::entities::{find, row, unknown, user_named};
 use crate::rows::row::View;
 use crate::terms::edit::{Decided, with_organization};
@@ -25,29 +25,18 @@ use crate::terms::members::{joined_teams, joins};
 use crate::terms::model_names::{Whose, in_changes};
 use crate::terms::shared;
 
-/// How and where a kind is changed.
-#[derive(Clone, Copy)]
-struct Way {
-    method: Method,
-    path: &'static str,
-    kind: Kind,
-}
-
-const PATHS: &[Way] = &[
-    Way { method: POST, path: "/team/update", kind: Kind::Team },
-    Way { method: POST, path: "/user/update", kind: Kind::User },
-    Way { method: POST, path: "/customer/update", kind: Kind::EndUser },
-    Way { method: POST, path: "/end_user/update", kind: Kind::EndUser },
-    Way { method: PATCH, path: "/organization/update", kind: Kind::Organization },
-    Way { method: POST, path: "/budget/update", kind: Kind::Budget },
-    Way { method: POST, path: "/tag/update", kind: Kind::Tag },
+const PATHS: &[OfKind] = &[
+    OfKind { method: POST, path: "/team/update", kind: Kind::Team },
+    OfKind { method: POST, path: "/user/update", kind: Kind::User },
+    OfKind { method: POST, path: "/customer/update", kind: Kind::EndUser },
+    OfKind { method: POST, path: "/end_user/update", kind: Kind::EndUser },
+    OfKind { method: PATCH, path: "/organization/update", kind: Kind::Organization },
+    OfKind { method: POST, path: "/budget/update", kind: Kind::Budget },
+    OfKind { method: POST, path: "/tag/update", kind: Kind::Tag },
 ];
 
 pub(super) fn add(routes: Routes) -> Routes {
-    PATHS.iter().fold(routes, |routes, &Way { method, path, kind }| {
-        routes
-            .add(method, path, Who::changing(kind), move |admin, asked| handle(admin, asked, kind))
-    })
+    routes.changing(PATHS, handle)
 }
 
 async fn handle(admin: Admin, asked: Request, kind: Kind) -> Result<Response, Error> {
@@ -147,10 +136,11 @@ fn decide(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::routes::Who;
 
     #[test]
     fn only_teams_are_changed_by_others_than_admins() {
-        for &Way { path, kind, .. } in PATHS {
+        for &OfKind { path, kind, .. } in PATHS {
             assert_eq!(Who::changing(kind) == Who::Users, kind == Kind::Team, "{path}");
         }
     }
