@@ -80,9 +80,10 @@ impl Bill {
     /// What was used of an answer that comes in pieces, and whether that is an estimate.
     pub(super) fn used(&mut self) -> (Usage, bool) {
         let written = if self.count.streamed.is_counted() { Tokens(0) } else { self.count_words() };
-        let (used, is_estimate) =
+        let (told, is_estimate) =
             self.count.streamed.used(written, |completion| self.estimate(completion));
-        (self.with_prompt(used), is_estimate || used.lacks_prompt())
+        let used = self.with_prompt(told);
+        (used, is_estimate || used != told)
     }
 
     /// What was used for a chat, with the prompt as it is counted here if its provider did not.
