@@ -1,13 +1,15 @@
-//! Members taken out of a body or renamed in it, by path; all else stays byte for byte.
+//! Members taken out of a body, renamed or rewritten in it, by path; all else stays byte for byte.
 //!
 //! A path is LiteLLM's: names with dots between them, `[*]` for all elements of a list and `[0]`
 //! for one, as in `tools[*].function.strict`. A backslash makes a dot part of a name. What a path
 //! does not find is not there to be changed.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use crate::json::{Member, Span, members, write_string};
+use crate::json::{Member, Span, members, string, write_string};
 
 /// Deeper paths find nothing: no request is that deep.
 const MAX_STEPS: usize = 16;
@@ -35,12 +37,45 @@ pub fn renamed(body: Bytes, path: &str, to: &str) -> Bytes {
     edited(body, path, Change::Rename(to))
 }
 
+/// `body` with the texts that `path` names as `to` makes them; `None` leaves one as it is.
+#[must_use]
+pub fn rewritten(body: Bytes, path: &str, to: &dyn Fn(&str) -> Option<String>) -> Bytes {
+    edited(body, path, Change::Rewrite(to))
+}
+
+/// `body` with the elements of its list `name` as `to` makes them; `None` leaves one as it is, and an
+/// empty one is left out.
+#[must_use]
+pub fn each(body: Bytes, name: &str, to: impl Fn(&str) -> Option<Bytes>) -> Bytes {
+    let elements: Vec<&RawValue> =
+        member(&body, name).and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
+    let changed = elements.iter().map(|element| to(element.get())).collect::<Vec<_>>();
+    if changed.iter().all(Option::is_none) {
+        return body;
+    }
+    let mut list = vec![b'['];
+    for (element, changed) in elements.iter().zip(&changed) {
+        let element = changed.as_deref().unwrap_or(element.get().as_bytes());
+        if list.len() > 1 && !element.is_empty() {
+            list.push(b',');
+        }
+        list.extend_from_slice(element);
+    }
+    list.push(b']');
+    let at = Span::of(member(&body, name).expect("it was found"), as_text(&body));
+    Bytes::from([&body[..at.start], &list, &body[at.end..]].concat())
+}
+
+fn as_text(body: &[u8]) -> &str {
+    std::str::from_utf8(body).unwrap_or_default()
+}
+
 /// `body` with `json`, the text of a value, as its member `name`, whatever that was before. The same
 /// `Bytes` if it is no object.
 #[must_use]
 pub fn with(body: Bytes, name: &str, json: &str) -> Bytes {
     let mut kept = without(body, &[name.replace('.', r"\.")]);
-    let Ok(members) = members(std::str::from_utf8(&kept).unwrap_or_default()) else { return kept };
+    let Ok(members) = members(as_text(&kept)) else { return kept };
     let is_first = members.is_empty();
     let end = kept.iter().rposition(|byte| *byte == b'}').expect("an object has an end");
     let mut out = Vec::with_capacity(kept.len() + name.len() + json.len() + 8);
@@ -58,8 +93,7 @@ pub fn with(body: Bytes, name: &str, json: &str) -> Bytes {
 /// The names of the members at the top of a body; none if it is no object.
 #[must_use]
 pub fn names(body: &[u8]) -> Vec<String> {
-    let text = std::str::from_utf8(body).unwrap_or_default();
-    let members = members(text).unwrap_or_default();
+    let members = members(as_text(body)).unwrap_or_default();
     members.into_iter().map(|member| member.name.into_owned()).collect()
 }
 
@@ -74,6 +108,7 @@ pub fn member<'b>(body: &'b [u8], name: &str) -> Option<&'b str> {
 enum Change<'a> {
     Cut,
     Rename(&'a str),
+    Rewrite(&'a dyn Fn(&str) -> Option<String>),
 }
 
 fn edited(body: Bytes, path: &str, change: Change<'_>) -> Bytes {
@@ -86,8 +121,8 @@ fn edited(body: Bytes, path: &str, change: Change<'_>) -> Bytes {
     let (mut out, mut copied) = (Vec::with_capacity(body.len()), 0);
     for (at, to) in edits {
         out.extend_from_slice(&body[copied..at.start]);
-        if let Some(name) = to {
-            write_string(&mut out, name);
+        if let Some(text) = to {
+            write_string(&mut out, &text);
         }
         copied = at.end;
     }
@@ -127,7 +162,7 @@ fn named(name: &mut String) -> Option<Step> {
     (!name.is_empty()).then(|| Step::Member(std::mem::take(name)))
 }
 
-type Edits<'a> = Vec<(Span, Option<&'a str>)>;
+type Edits<'a> = Vec<(Span, Option<Cow<'a, str>>)>;
 
 /// Appends the edits of the value at `at`, in their order.
 fn find<'a>(text: &str, at: Span, steps: &[Step], change: Change<'a>, edits: &mut Edits<'a>) {
@@ -171,6 +206,14 @@ fn change_members<'a>(
     let gives_way = match change {
         Change::Cut => name,
         Change::Rename(to) => to,
+        Change::Rewrite(to) => {
+            for member in members.iter().filter(|member| member.name == name) {
+                let at = Span::of(member.value, text);
+                let said = string(member.value).and_then(|said| to(&said));
+                edits.extend(said.map(|said| (at, Some(Cow::Owned(said)))));
+            }
+            return;
+        }
     };
     // Behind the brace, or behind the last value that stays or was cut.
     let (mut end, mut any_kept) = (at.start + 1, false);
@@ -190,7 +233,7 @@ fn change_members<'a>(
             let colon = text[end..value.start].rfind(':').expect("a member has a colon");
             let quoted = text[end + quote..end + colon].trim_end();
             let start = end + quote;
-            edits.push((Span { start, end: start + quoted.len() }, Some(to)));
+            edits.push((Span { start, end: start + quoted.len() }, Some(Cow::Borrowed(to))));
         }
         any_kept = true;
         end = value.end;
@@ -240,6 +283,31 @@ mod tests {
         }
         let body = Bytes::from_static(br#"{"a":1}"#);
         assert_eq!(without(body.clone(), &["b"]).as_ptr(), body.as_ptr(), "not copied");
+    }
+
+    #[test]
+    fn texts_and_elements_are_made_anew_where_there_is_something_to_make() {
+        let body = r#"{"m":[{"id":"a\"b","n":1}, {"id":7},{"c":[{"id":"x"}]}],"id":"x"}"#;
+        let upper = |text: &str| (text != "x").then(|| text.to_uppercase());
+        let made = |path: &str| {
+            let bytes = rewritten(Bytes::from_static(body.as_bytes()), path, &upper);
+            String::from_utf8(bytes.to_vec()).expect("text")
+        };
+        assert_eq!(made("m[*].id"), body.replace(r#"a\"b"#, r#"A\"B"#));
+        for path in ["m[*].c[*].id", "id", "m[*].n", "m"] {
+            assert_eq!(made(path), body, "{path}");
+        }
+        let numbered = |text: &str| text.contains("id\":7").then(|| Bytes::from_static(b"0"));
+        let bytes = each(Bytes::from_static(body.as_bytes()), "m", numbered);
+        let left = r#"{"m":[{"id":"a\"b","n":1},0,{"c":[{"id":"x"}]}],"id":"x"}"#;
+        assert_eq!(bytes, left.as_bytes());
+        let bytes = Bytes::from_static(body.as_bytes());
+        let bytes_without = each(bytes.clone(), "m", |text| (!text.contains('7')).then(Bytes::new));
+        assert_eq!(bytes_without, r#"{"m":[{"id":7}],"id":"x"}"#.as_bytes());
+        for name in ["id", "none"] {
+            let same = each(bytes.clone(), name, numbered);
+            assert_eq!(same.as_ptr(), bytes.as_ptr(), "not copied");
+        }
     }
 
     #[test]

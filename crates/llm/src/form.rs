@@ -31,6 +31,7 @@ pub use embed::{Embed, Encoding, Input, Vectors};
 pub use format::Format;
 pub use json::Json;
 pub use reply::{Choice, Finish, Reply};
+pub use seal::without_seal;
 pub use search::is_web_search;
 pub use tool::{Tool, ToolChoice};
 

@@ -29,7 +29,7 @@ impl Tier {
         Some(match name {
             "default" | "on_demand" | "scale" | "standard" | "standard_only" => Self::Standard,
             "flex" => Self::Flex,
-            "priority" => Self::Priority,
+            "priority" | "fast" => Self::Priority,
             "batch" => Self::Batch,
             _ => return None,
         })

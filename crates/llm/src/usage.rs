@@ -43,6 +43,9 @@ pub(crate) struct Wire {
     /// OpenRouter's charge, in dollars, and Perplexity's, in parts.
     #[serde(default, deserialize_with = "crate::lenient::dollars")]
     cost: Option<PicoUsd>,
+    /// xAI's, in ten-billionths of a dollar.
+    #[serde(default, deserialize_with = "crate::lenient::count")]
+    cost_in_usd_ticks: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -101,6 +104,7 @@ impl Wire {
         // xAI counts thought beside what was said; all others as a part of it.
         let with_thought = said.saturating_add(thought);
         let is_beside = self.total_tokens == Some(asked.saturating_add(with_thought));
+        let ticks = self.cost_in_usd_ticks.and_then(|ticks| ticks.checked_mul(100)).map(PicoUsd);
         let usage = Usage {
             prompt: Tokens(asked),
             cached: count(cached),
@@ -120,7 +124,7 @@ impl Wire {
                 .and_then(|tools| tools.web_search_requests)
                 .or(self.num_search_queries)
                 .unwrap_or(0),
-            reported: self.cost,
+            reported: self.cost.or(ticks),
             ..Usage::default()
         };
         usage.if_any()
@@ -243,12 +247,13 @@ mod tests {
     }
 
     #[test]
-    fn a_charge_in_dollars_is_read_whole_or_by_its_total() {
+    fn a_charge_is_read_whole_by_its_total_or_in_ticks() {
         for (cost, expected) in [
             ("0.0123", Some(PicoUsd(12_300_000_000))),
             (r#"{"request_cost":0.006,"total_cost":0.0165}"#, Some(PicoUsd(16_500_000_000))),
             (r#"{"total_cost":"much"}"#, None),
             ("-1", None),
+            (r#"null,"cost_in_usd_ticks":37756000"#, Some(PicoUsd(3_775_600_000))),
         ] {
             let text = format!(r#"{{"prompt_tokens":9,"completion_tokens":4,"cost":{cost}}}"#);
             let expected = Usage {

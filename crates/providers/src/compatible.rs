@@ -7,6 +7,7 @@ use dunlin_llm::openai::ChatStyle;
 use crate::Variables;
 use crate::openai_compatible::{Base, OpenAiCompatible, Quirks, Thinkers};
 use crate::params::OPENAI_ONLY;
+use crate::replayed::Replayed;
 
 type Words = &'static [&'static str];
 
@@ -22,7 +23,8 @@ const MISTRAL: OpenAiCompatible = OpenAiCompatible {
     quirks: Quirks {
         renamed: &[("max_completion_tokens", "max_tokens"), ("seed", "random_seed")],
         // Unknown members are refused; usage comes unasked.
-        refuses: &["messages[*].name", "stream_options", "user"],
+        refuses: &["messages[*].function_call", "messages[*].name", "stream_options", "user"],
+        replayed: Replayed { short_ids: true, ..Replayed::STRICT },
         deaf_to: &["reasoning_effort", "top_k"],
         // Their thoughts come as parts of the content.
         translated: Some("magistral"),
@@ -71,6 +73,16 @@ impl OpenAiCompatible {
 
     const fn thinkers(self, thinkers: Thinkers) -> Self {
         Self { quirks: Quirks { thinkers: Some(thinkers), ..self.quirks }, ..self }
+    }
+
+    /// What only answers have is refused when it comes back.
+    const fn strict(self) -> Self {
+        Self { quirks: Quirks { replayed: Replayed::STRICT, ..self.quirks }, ..self }
+    }
+
+    /// The same, but for thoughts, which it takes.
+    const fn nearly_strict(self) -> Self {
+        Self { quirks: Quirks { replayed: Replayed::BUT_THOUGHTS, ..self.quirks }, ..self }
     }
 
     const fn lacks(self, lacks: &'static [Words]) -> Self {
@@ -156,7 +168,7 @@ pub(crate) static TABLE: &[OpenAiCompatible] = &[
     cloud("apertis", "ApertisException", "https://api.stima.tech/v1", &["STIMA_API_KEY"], &[]).old_bound(),
     cloud("assemblyai", "AssemblyaiException", "https://llm-gateway.assemblyai.com/v1", &["ASSEMBLYAI_API_KEY"], &[]),
     cloud("baseten", "BasetenException", "https://inference.baseten.co/v1", &["BASETEN_API_KEY"], &["BASETEN_API_BASE"]),
-    cloud("cerebras", "CerebrasException", "https://api.cerebras.ai/v1", &["CEREBRAS_API_KEY"], &["CEREBRAS_API_BASE"])
+    cloud("cerebras", "CerebrasException", "https://api.cerebras.ai/v1", &["CEREBRAS_API_KEY"], &["CEREBRAS_API_BASE"]).strict()
         .old_bound().texts().deaf_to(&["top_k"]).lacks(&[OPENAI_ONLY, SAMPLING, FUNCTIONS, &["n"]]),
     cloud("charity_engine", "Charity_engineException", "https://api.charityengine.services/remotejobs/v2/inference", &["CHARITY_ENGINE_API_KEY"], &[]).old_bound(),
     cloud("chutes", "ChutesException", "https://llm.chutes.ai/v1", &["CHUTES_API_KEY"], &[]).old_bound(),
@@ -175,7 +187,7 @@ pub(crate) static TABLE: &[OpenAiCompatible] = &[
     server("custom_openai", "Custom_openaiException", &[], &[]).openai_style(),
     cloud("darkbloom", "DarkbloomException", "https://api.darkbloom.dev/v1", &["DARKBLOOM_API_KEY"], &["DARKBLOOM_API_BASE"]).old_bound(),
     cloud("dashscope", "DashscopeException", "https://dashscope.aliyuncs.com/compatible-mode/v1", &["DASHSCOPE_API_KEY"], &["DASHSCOPE_API_BASE"]).old_bound(),
-    server("databricks", "DatabricksException", &["DATABRICKS_API_KEY"], &["DATABRICKS_API_BASE"])
+    server("databricks", "DatabricksException", &["DATABRICKS_API_KEY"], &["DATABRICKS_API_BASE"]).strict()
         .old_bound().lacks(&[OPENAI_ONLY, SAMPLING, FUNCTIONS, &["parallel_tool_calls", "seed"]]),
     cloud("deepinfra", "DeepinfraException", "https://api.deepinfra.com/v1/openai", &["DEEPINFRA_API_KEY"], &["DEEPINFRA_API_BASE"])
         .old_bound().texts().lacks(&[OPENAI_ONLY, &["logprobs", "parallel_tool_calls", "seed", "top_logprobs"]]),
@@ -188,16 +200,20 @@ pub(crate) static TABLE: &[OpenAiCompatible] = &[
     cloud("featherless_ai", "Featherless_aiException", "https://api.featherless.ai/v1", &["FEATHERLESS_AI_API_KEY", "FEATHERLESS_API_KEY"], &["FEATHERLESS_AI_API_BASE", "FEATHERLESS_API_BASE"])
         .old_bound().texts().lacks(&[OPENAI_ONLY, &["logprobs", "parallel_tool_calls", "seed", "top_logprobs"]]),
     OpenAiCompatible {
-        quirks: Quirks { model_prefix: "accounts/fireworks/models/", ..Quirks::OLD_BOUND },
+        quirks: Quirks {
+            model_prefix: "accounts/fireworks/models/",
+            replayed: Replayed::BUT_THOUGHTS,
+            ..Quirks::OLD_BOUND
+        },
         ..cloud("fireworks_ai", "Fireworks_aiException", "https://api.fireworks.ai/inference/v1", &["FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY", "FIREWORKSAI_API_KEY", "FIREWORKS_AI_TOKEN"], &["FIREWORKS_API_BASE"])
             .texts().lacks(&[FUNCTIONS, &["audio", "modalities", "safety_identifier", "store", "verbosity", "web_search_options"]])
     },
-    cloud("friendliai", "FriendliaiException", "https://api.friendli.ai/serverless/v1", &["FRIENDLIAI_API_KEY", "FRIENDLI_TOKEN"], &["FRIENDLI_API_BASE"]).old_bound().texts(),
+    cloud("friendliai", "FriendliaiException", "https://api.friendli.ai/serverless/v1", &["FRIENDLIAI_API_KEY", "FRIENDLI_TOKEN"], &["FRIENDLI_API_BASE"]).nearly_strict().old_bound().texts(),
     cloud("galadriel", "GaladrielException", "https://api.galadriel.com/v1", &["GALADRIEL_API_KEY"], &["GALADRIEL_API_BASE"]).old_bound(),
     cloud("github", "GithubException", "https://models.inference.ai.azure.com", &["GITHUB_API_KEY"], &["GITHUB_API_BASE"]).deaf_to(&["top_k"]),
     cloud("gmi", "GmiException", "https://api.gmi-serving.com/v1", &["GMI_API_KEY"], &[]),
     cloud("gradient_ai", "Gradient_aiException", "https://inference.do-ai.run/v1", &["GRADIENT_AI_API_KEY"], &["GRADIENT_AI_AGENT_ENDPOINT"]).ending("/api/v1"),
-    cloud("groq", "GroqException", "https://api.groq.com/openai/v1", &["GROQ_API_KEY"], &["GROQ_API_BASE"]).deaf_to(&["top_k"]).lacks(&[&["web_search_options"]]),
+    cloud("groq", "GroqException", "https://api.groq.com/openai/v1", &["GROQ_API_KEY"], &["GROQ_API_BASE"]).strict().deaf_to(&["top_k"]).lacks(&[&["web_search_options"]]),
     cloud("helicone", "HeliconeException", "https://ai-gateway.helicone.ai", &["HELICONE_API_KEY"], &[]),
     server("heroku", "HerokuException", &["HEROKU_API_KEY"], &["HEROKU_API_BASE"]).ending("/v1"),
     OpenAiCompatible {
@@ -256,7 +272,7 @@ pub(crate) static TABLE: &[OpenAiCompatible] = &[
     cloud("tencent", "TencentException", "https://tokenhub-intl.tencentcloudmaas.com/v1", &["TENCENT_API_KEY"], &["TENCENT_API_BASE"]).old_bound(),
     cloud("tensormesh", "TensormeshException", "https://serverless.tensormesh.ai/v1", &["TENSORMESH_INFERENCE_API_KEY"], &["TENSORMESH_SERVERLESS_BASE_URL"]).old_bound(),
     cloud("text-completion-openai", "Text-completion-openaiException", "https://api.openai.com/v1", &["OPENAI_API_KEY"], &[]).openai_style(),
-    cloud("together_ai", "Together_aiException", "https://api.together.ai/v1", &["TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY", "TOGETHER_AI_TOKEN"], &["TOGETHER_AI_API_BASE"])
+    cloud("together_ai", "Together_aiException", "https://api.together.ai/v1", &["TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY", "TOGETHER_AI_TOKEN"], &["TOGETHER_AI_API_BASE"]).nearly_strict()
         .old_bound().texts(),
     cloud("v0", "V0Exception", "https://api.v0.dev/v1", &["V0_API_KEY"], &["V0_API_BASE"]),
     cloud("veniceai", "VeniceaiException", "https://api.venice.ai/api/v1", &["VENICE_AI_API_KEY"], &[]),

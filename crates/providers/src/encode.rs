@@ -6,6 +6,13 @@ use dunlin_types::Credential;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Method, Request, Uri};
 
+/// As Python writes it, and so LiteLLM: with single quotes.
+fn python_list(names: &[String]) -> String {
+    let quoted =
+        |name: &String| format!("'{}'", name.escape_debug().to_string().replace("\\\"", "\""));
+    format!("[{}]", names.iter().map(quoted).collect::<Vec<_>>().join(", "))
+}
+
 /// Why a deployment cannot be asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
@@ -28,8 +35,9 @@ pub enum EncodeError {
     BadRequest(#[from] BadRequest),
     /// The provider has no such parameters, and they are not to be dropped.
     #[error(
-        "{provider} does not support parameters: {params:?}, for model={model}. To drop these, set \
-         `litellm.drop_params=True` or for proxy:\n\n`litellm_settings:\n drop_params: true`\n."
+        "{provider} does not support parameters: {}, for model={model}. To drop these, set \
+         `litellm.drop_params=True` or for proxy:\n\n`litellm_settings:\n drop_params: true`\n.",
+        python_list(params)
     )]
     UnsupportedParams {
         /// The provider's id.

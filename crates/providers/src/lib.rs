@@ -25,6 +25,7 @@ mod openai_compatible;
 mod params;
 mod reasoning;
 pub mod relay;
+mod replayed;
 mod responses;
 pub mod sigv4;
 mod stream;

@@ -55,13 +55,13 @@ mod tests {
         }
         let refused = sent(body, "o3-mini", false).expect_err("it draws its own");
         let words =
-            "openai does not support parameters: [\"temperature\", \"top_p\"], for model=o3-mini";
+            "openai does not support parameters: ['temperature', 'top_p'], for model=o3-mini";
         assert!(refused.to_string().starts_with(words), "{refused}");
         let expected = json!({"model": "o3-mini", "messages": [], "max_completion_tokens": 9});
         assert_eq!(sent(body, "o3-mini", true), Ok(expected));
         let thought = r#"{"model":"m","messages":[],"reasoning_effort":"none","top_k":4,"x":1}"#;
         let refused = sent(thought, "gpt-4o", false).expect_err("it does not think");
-        assert!(refused.to_string().contains("[\"reasoning_effort\"], for model=gpt-4o"));
+        assert!(refused.to_string().contains("['reasoning_effort'], for model=gpt-4o"));
         let bare = |model: &str| json!({"model": model, "messages": []});
         assert_eq!(sent(thought, "gpt-4o", true), Ok(bare("gpt-4o")));
         let both = r#"{"model":"m","messages":[],"reasoning_effort":null,"top_k":4,"x":1}"#;

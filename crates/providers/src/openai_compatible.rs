@@ -14,6 +14,7 @@ use http::{HeaderValue, Request, StatusCode};
 use crate::encode::{EncodeError, post};
 use crate::params::{self, Params};
 use crate::reasoning;
+use crate::replayed::{Replayed, without_foreign_seals};
 use crate::responses::{self as ask, ResponseStream};
 use crate::sigv4::path_segment;
 use crate::stream::{self, OpenAiStream};
@@ -77,6 +78,8 @@ pub(crate) struct Quirks {
     /// Its answers to these models, by a word in their names, and to wishes for thought, need
     /// translation.
     pub(crate) translated: Option<&'static str>,
+    /// What it takes of a history.
+    pub(crate) replayed: Replayed,
 }
 
 /// A provider's models that think before they answer, where these lack what others have.
@@ -107,6 +110,7 @@ impl Quirks {
         deaf_to: &[],
         thinkers: None,
         translated: None,
+        replayed: Replayed::ANY,
     };
     pub(crate) const OPENAI: Self = Self { is_openai: true, searches: true, ..Self::NONE };
     /// Most servers know the bound only by its old name.
@@ -243,8 +247,22 @@ impl OpenAiCompatible {
         self.asks_openais(to) && !is_any
     }
 
+    fn replayed(&self, to: &Target) -> Replayed {
+        let style = self.style(to);
+        // Behind a gateway like this one may be a model of Google's, too.
+        let is_googles = to.model.contains("gemini") || self.id == "litellm_proxy";
+        let (thoughts, seals) = (style.thoughts, style.googles_seals || is_googles);
+        Replayed { thoughts, seals, ..self.quirks.replayed }
+    }
+
     fn own_names(&self, request: &ChatRequest, to: &Target, mut body: Bytes) -> Bytes {
-        let is_chat = self.asked(request, to) == Endpoint::ChatCompletions;
+        let asked = self.asked(request, to);
+        let is_chat = asked == Endpoint::ChatCompletions;
+        if is_chat {
+            body = self.replayed(to).fit(body);
+        } else if asked == Endpoint::Responses && self.asks_openais(to) {
+            body = without_foreign_seals(body);
+        }
         if is_chat && self.quirks.is_openai && reasoning::has_new_bound(&to.model) {
             body = edit::renamed(body, "max_tokens", "max_completion_tokens");
         }

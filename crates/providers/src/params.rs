@@ -134,6 +134,7 @@ pub(crate) fn form(
     let is_usual = |param: &str| match param {
         "temperature" => is_one(chat.temperature.as_ref()),
         "parallel_tool_calls" => chat.tools.len() <= lone,
+        "top_logprobs" => chat.top_logprobs == Some(0),
         "best_of" => says(("best_of", "1")),
         "echo" => says(("echo", "false")),
         _ => false,

@@ -214,7 +214,7 @@ async fn what_a_provider_lacks_is_refused_or_dropped_as_the_client_says() -> any
         body[lacked] = if lacked == "seed" { json!(1) } else { json!({"1": 2}) };
         let refused = setup.ask(0, caller, &body).await?;
         let message = format!(
-            "litellm.UnsupportedParamsError: {name} does not support parameters: [\"{lacked}\"]"
+            "litellm.UnsupportedParamsError: {name} does not support parameters: ['{lacked}']"
         );
         harness::assert_error(&refused, 400, "invalid_request_error".into(), &message);
         body["drop_params"] = true.into();

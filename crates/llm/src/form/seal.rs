@@ -34,6 +34,12 @@ pub(crate) fn unsealed(id: &str) -> (String, Option<String>) {
     }
 }
 
+/// The provider's id of a call, without the seal that may be behind it.
+#[must_use]
+pub fn without_seal(id: &str) -> &str {
+    id.split_once(SEPARATOR).map_or(id, |(id, _)| id)
+}
+
 /// A thought that only its provider can read, as the seal of one without text.
 pub(crate) fn seal_of_redacted(data: &str) -> String {
     format!("{REDACTED}{data}")

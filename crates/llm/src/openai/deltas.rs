@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use super::calls::{WireCall, WireCalled};
 use super::content::Content;
+use super::error::{FAILED, UpstreamError};
 use super::media::{Sound, pictures};
-use super::reply::finish_named;
+use super::reply::{finish_named, stopped_by};
 use super::sources::{Listed, Source, Sources};
 use super::{annotations, read_frame};
 use crate::form::{Delta, Finish, Json, SoundForm, unsealed};
@@ -36,6 +37,7 @@ struct WireChunk<'a> {
     #[serde(borrow)]
     object: Option<Cow<'a, str>>,
     error: Option<IgnoredAny>,
+    base_resp: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -48,6 +50,19 @@ struct WireChoice {
     logprobs: Option<Json>,
     #[serde(default, deserialize_with = "crate::lenient::text")]
     finish_reason: Option<String>,
+    /// Which of the client's texts came.
+    #[serde(default, deserialize_with = "crate::lenient::text")]
+    stop_reason: Option<String>,
+    #[serde(default, deserialize_with = "crate::lenient::text")]
+    matched_stop: Option<String>,
+}
+
+impl WireChoice {
+    /// Why it did not end, if it says so where others say why they did.
+    fn failure(&self) -> Option<UpstreamError> {
+        let word = self.finish_reason.as_deref().filter(|word| FAILED.contains(word))?;
+        Some(UpstreamError { message: word.to_owned(), ..UpstreamError::default() })
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -112,14 +127,18 @@ impl DeltaReader {
         let chunk = serde_json::from_slice::<WireChunk<'_>>(data);
         let is_chunk = |chunk: &WireChunk<'_>| {
             let is_any = chunk.choices.is_some() || chunk.usage.is_some() || chunk.id.is_some();
-            is_any && chunk.error.is_none() && chunk.object.as_deref() != Some("error")
+            let may_fail = chunk.base_resp.is_some() && chunk.choices.is_none();
+            let is_error = chunk.error.is_some() || chunk.object.as_deref() == Some("error");
+            is_any && !is_error && !(may_fail && chunk.usage.is_none())
         };
         match chunk {
             Ok(chunk) if is_chunk(&chunk) => {
                 let said = chunk.choices.as_deref().unwrap_or_default();
                 let ended = said.iter().filter(|choice| choice.finish_reason.is_some());
                 let choices = Choices { any: !said.is_empty(), ended: ended.count() as u64 };
+                let failure = said.iter().find_map(WireChoice::failure);
                 self.chunk(chunk, events)?;
+                events.extend(failure.map(StreamEvent::Error));
                 Ok(choices)
             }
             // The end, an error, a comment, or nothing of the kind.
@@ -186,10 +205,14 @@ impl DeltaReader {
         for (at, call) in (0..).zip(delta.tool_calls.into_iter().flatten().chain(old)) {
             self.call(choice, call.index.unwrap_or(at), call, out)?;
         }
-        if let Some(word) = wire.finish_reason {
+        if let Some(word) = wire.finish_reason.filter(|word| !FAILED.contains(&&**word)) {
             let is_call = self.calls.iter().any(|(of, _)| *of == choice);
             let named = finish_named(&word);
-            let finish = if is_call && named == Finish::Stop { Finish::ToolCalls } else { named };
+            let finish = if is_call && named == Finish::Stop {
+                Finish::ToolCalls
+            } else {
+                stopped_by(named, wire.stop_reason.or(wire.matched_stop))
+            };
             out.push(Delta::Finish { choice, finish });
         }
         Ok(())

@@ -9,9 +9,31 @@ use crate::word::Word;
 
 static ERROR: Word = Word::new(br#""error""#);
 static DETAIL: Word = Word::new(br#""detail""#);
+static BASE_RESP: Word = Word::new(br#""base_resp""#);
 
 /// How much of a provider's own words is kept, in bytes.
 const MAX_WORDS: usize = 4096;
+
+/// MiniMax's numbers for what has gone wrong, and words for the same.
+const MINIMAX: &[(u64, &str)] = &[
+    (1001, "timeout_error"),
+    (1002, "rate_limit_exceeded"),
+    (1004, "invalid_api_key"),
+    (1008, "insufficient_quota"),
+    (1026, "content_filter"),
+    (1027, "content_filter"),
+    (1039, "rate_limit_exceeded"),
+    (1041, "rate_limit_exceeded"),
+    (2013, "invalid_request_error"),
+    (2045, "rate_limit_exceeded"),
+    (2049, "invalid_api_key"),
+    (2056, "insufficient_quota"),
+];
+
+/// Why an answer of OpenAI's form did not end, for all that it says so where others say why it did:
+/// OpenRouter and Mistral, DeepSeek, Z.ai, SGLang.
+pub(super) const FAILED: [&str; 4] =
+    ["abort", "error", "insufficient_system_resource", "network_error"];
 
 /// Members that hold an answer, in whatever dialect.
 const ANSWERS: &[&str] =
@@ -132,11 +154,14 @@ impl UpstreamError {
     #[must_use]
     pub fn within(body: &[u8]) -> Option<Self> {
         // In a text the quotes would be escaped.
-        if !ERROR.is_in(body) && !DETAIL.is_in(body) {
+        if ![&ERROR, &DETAIL, &BASE_RESP].iter().any(|word| word.is_in(body)) {
             return None;
         }
         let value: Value = serde_json::from_slice(body).ok()?;
         let told = value.get(0).unwrap_or(&value);
+        if let Some(failed) = Self::minimax(told).or_else(|| Self::of_choices(told)) {
+            return Some(failed);
+        }
         let is_error = match told.get("error") {
             Some(Value::Object(_)) => true,
             Some(Value::String(words)) => !words.is_empty(),
@@ -155,10 +180,37 @@ impl UpstreamError {
         (is_error && !ANSWERS.iter().any(answers)).then(|| Self::parse(body))
     }
 
+    /// What MiniMax's answers say where there is none.
+    fn minimax(told: &Value) -> Option<Self> {
+        let said = told.get("base_resp")?;
+        let number = said.get("status_code")?.as_u64().filter(|number| *number > 0)?;
+        let code = MINIMAX.iter().find(|(known, _)| *known == number).map(|(_, word)| *word);
+        let message = said.get("status_msg").and_then(Value::as_str).unwrap_or_default();
+        let message = shortened(format!("{message} ({number})"));
+        Some(Self { message, kind: None, code: code.map(str::to_owned) })
+    }
+
+    /// One of the choices failed.
+    fn of_choices(told: &Value) -> Option<Self> {
+        let word = |choice: &Value| choice.get("finish_reason")?.as_str().map(str::to_owned);
+        let mut choices = told.get("choices")?.as_array()?.iter();
+        choices.find_map(|choice| {
+            let word = word(choice).filter(|word| FAILED.contains(&&**word))?;
+            let error = choice.get("error").filter(|error| error.is_object());
+            let failed = || Self { message: word, ..Self::default() };
+            Some(error.and_then(Self::of).unwrap_or_else(failed))
+        })
+    }
+
     /// The error that a JSON text tells of itself, if it has words for one.
     #[must_use]
     pub fn told(text: &str) -> Option<Self> {
         serde_json::from_str::<Value>(text).ok().as_ref().and_then(Self::of)
+    }
+
+    /// The error in a chunk without choices, where MiniMax tells it.
+    pub(super) fn in_empty_chunk(text: &str) -> Option<Self> {
+        BASE_RESP.is_in(text.as_bytes()).then(|| Self::told(text))?
     }
 
     /// The error in a frame of a stream that is none of its dialect's, if it tells one.
@@ -179,6 +231,9 @@ impl UpstreamError {
     /// FastAPI servers send `detail`; Google puts it into a list at times.
     fn of(value: &Value) -> Option<Self> {
         let value = value.get(0).unwrap_or(value);
+        if let Some(failed) = Self::minimax(value) {
+            return Some(failed);
+        }
         let error = match value.get("error") {
             Some(Value::Null) | None => value,
             Some(error) => error,

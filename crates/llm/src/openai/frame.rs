@@ -75,6 +75,9 @@ impl<C> Peek<'_, C> {
         if self.error.is_some() || flat_error {
             return StreamEvent::Error(UpstreamError::read(text));
         }
+        if !has_choices && let Some(error) = UpstreamError::in_empty_chunk(text) {
+            return StreamEvent::Error(error);
+        }
         let members = [self.id, self.object, self.model, self.usage, self.service_tier];
         if !has_choices
             && members.iter().all(Option::is_none)

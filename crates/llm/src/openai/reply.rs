@@ -39,6 +39,11 @@ struct WireChoice {
     text: Option<String>,
     #[serde(default, deserialize_with = "crate::lenient::text")]
     finish_reason: Option<String>,
+    /// Which of the client's texts came, as vLLM calls it, and SGLang.
+    #[serde(default, deserialize_with = "crate::lenient::text")]
+    stop_reason: Option<String>,
+    #[serde(default, deserialize_with = "crate::lenient::text")]
+    matched_stop: Option<String>,
     logprobs: Option<Json>,
 }
 
@@ -105,7 +110,7 @@ fn read_choice(at: u32, choice: WireChoice, sources: &Sources) -> Result<Choice,
     let finish = match choice.finish_reason.as_deref().map(finish_named) {
         // Some servers say `stop` where they call.
         Some(Finish::Stop) | None if is_call => Finish::ToolCalls,
-        Some(finish) => finish,
+        Some(finish) => stopped_by(finish, choice.stop_reason.or(choice.matched_stop)),
         None => return Err(BadReply::Unended),
     };
     let (index, logprobs) = (choice.index.unwrap_or(at), choice.logprobs);
@@ -117,10 +122,23 @@ pub(super) fn finish_named(word: &str) -> Finish {
     match word {
         "stop" | "eos" | "eos_token" => Finish::Stop,
         "stop_sequence" => Finish::StopSequence(None),
-        "length" | "max_tokens" | "model_length" => Finish::Length,
+        "length" | "max_tokens" | "model_length" | "model_context_window_exceeded" => {
+            Finish::Length
+        }
         "tool_calls" | "function_call" | "tool_use" => Finish::ToolCalls,
         "content_filter" | "sensitive" => Finish::ContentFilter,
         other => Finish::Other(other.to_owned()),
+    }
+}
+
+/// The same where the server says which text ended it. Some have another word for the end there.
+pub(super) fn stopped_by(finish: Finish, stop: Option<String>) -> Finish {
+    let is_word = |stop: &str| ["end_turn", "eos", "stop"].contains(&stop);
+    match stop.filter(|stop| !is_word(stop)) {
+        Some(stop) if matches!(finish, Finish::Stop | Finish::StopSequence(None)) => {
+            Finish::StopSequence(Some(stop))
+        }
+        Some(_) | None => finish,
     }
 }
 

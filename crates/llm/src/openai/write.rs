@@ -237,7 +237,8 @@ fn assistant(message: &Message, chat: &Chat, style: ChatStyle) -> Value {
     }
     // Most servers refuse thoughts; some want them even where there are none.
     if style.thoughts && !(thought.is_empty() && calls.is_empty()) {
-        wire["reasoning_content"] = thought.into();
+        // None at all would be refused.
+        wire["reasoning_content"] = if thought.is_empty() { " ".into() } else { thought.into() };
     }
     if !calls.is_empty() {
         wire["tool_calls"] = calls.into();

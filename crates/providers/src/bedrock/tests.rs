@@ -258,7 +258,7 @@ fn what_cannot_be_said_is_refused_in_words() {
             content(json!([{"type": "file", "file": {"file_data": "data:audio/wav;base64,x"}}])),
             "documents of PDF",
         ),
-        (hello_and(json!({"seed": 1})), "does not support parameters: [\"seed\"]"),
+        (hello_and(json!({"seed": 1})), "does not support parameters: ['seed']"),
     ] {
         let refused = sent(CLAUDE, &body).unwrap_err().to_string();
         assert!(refused.contains(said), "{refused}");

@@ -95,7 +95,7 @@ fn what_a_provider_lacks_is_refused_dropped_or_passed_as_it_is_told() {
     let provider = find("mistral").unwrap();
     let to = target(provider, "a");
     let refused = sent("mistral", &to, body).unwrap_err();
-    let said = "mistral does not support parameters: [\"logit_bias\"], for model=a.";
+    let said = "mistral does not support parameters: ['logit_bias'], for model=a.";
     assert!(refused.to_string().starts_with(said), "{refused}");
 
     let dropped = r#"{"model":"a","messages":[],"n":1,"x_own":1}"#;
@@ -219,7 +219,7 @@ fn groks_that_think_lack_what_the_others_have() {
         match sent("xai", &to, body) {
             Ok((_, sent)) => assert!(!lacking && sent.contains("\"stop\":\"x\""), "{model}"),
             Err(refused) => {
-                let names = r#"["stop", "presence_penalty", "frequency_penalty"]"#;
+                let names = "['stop', 'presence_penalty', 'frequency_penalty']";
                 assert!(lacking && refused.to_string().contains(names), "{model}: {refused}");
             }
         }
@@ -228,4 +228,95 @@ fn groks_that_think_lack_what_the_others_have() {
         assert_eq!(dropped.contains("penalty"), !lacking, "{model}: {dropped}");
         assert!(dropped.contains("\"seed\":7"), "{model}");
     }
+}
+
+#[test]
+fn a_history_is_sent_as_each_server_takes_it() {
+    let body = r#"{"model":"m","messages":[
+        {"role":"user","content":"?"},
+        {"role":"assistant","content":null,"refusal":null,"annotations":[],
+         "reasoning_content":"hm","thinking_blocks":[{"thinking":"hm"}],
+         "tool_calls":[{"id":"call_1__thought__c2VhbA==","type":"function",
+                        "function":{"name":"f","arguments":"{}"},
+                        "provider_specific_fields":{"thought_signature":"c2VhbA=="}}]},
+        {"role":"tool","tool_call_id":"call_1__thought__c2VhbA==",
+         "content":"provider_specific_fields"}]}"#;
+    let sent_by = |id: &str, model: &str| -> serde_json::Value {
+        let to = target(find(id).unwrap(), model);
+        serde_json::from_str(&sent(id, &to, body).unwrap().1).unwrap()
+    };
+    let names = |id: &str, model: &str| {
+        let turn = sent_by(id, model)["messages"][1].clone();
+        let mut names: Vec<String> = turn.as_object().unwrap().keys().cloned().collect();
+        names.extend(turn["tool_calls"][0].as_object().unwrap().keys().cloned());
+        names
+    };
+    let bare = ["role", "content", "tool_calls", "id", "type", "function"];
+    for id in ["cerebras", "databricks", "groq", "mistral"] {
+        assert_eq!(names(id, "m"), bare, "{id}");
+    }
+    for id in ["fireworks_ai", "together_ai"] {
+        let kept = names(id, "m");
+        assert!(kept.iter().any(|name| name == "reasoning_content"), "{id}: {kept:?}");
+        assert!(!kept.iter().any(|name| name == "thinking_blocks"), "{id}: {kept:?}");
+    }
+    let ids = |id: &str, model: &str| {
+        let sent = sent_by(id, model);
+        let [call, result] =
+            [&sent["messages"][1]["tool_calls"][0]["id"], &sent["messages"][2]["tool_call_id"]];
+        assert_eq!(call, result, "{id}");
+        call.as_str().unwrap().to_owned()
+    };
+    for (id, model) in [("openai", "gpt-4o"), ("groq", "m"), ("hosted_vllm", "m")] {
+        assert_eq!(ids(id, model), "call_1", "{id}");
+    }
+    for (id, model) in [("litellm_proxy", "m"), ("openai", "gemini-3-pro")] {
+        assert_eq!(ids(id, model), "call_1__thought__c2VhbA==", "{id}");
+    }
+    let short = ids("mistral", "m");
+    assert!(short.len() == 9 && short.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{short}");
+    let own = body.replace("call_1__thought__c2VhbA==", "D681PevKs");
+    let to = target(find("mistral").unwrap(), "m");
+    assert!(sent("mistral", &to, &own).unwrap().1.contains(r#""tool_call_id":"D681PevKs""#));
+    assert!(sent_by("groq", "m")["messages"][2]["content"] == "provider_specific_fields");
+}
+
+#[test]
+fn a_turn_that_calls_says_what_was_thought_where_that_is_asked_for() {
+    let asked = |thought: &str| {
+        format!(
+            r#"{{"model":"m","messages":[{{"role":"assistant","content":"a"}},{{"role":"assistant","tool_calls":[{{"id":"c"}}]{thought}}}]}}"#
+        )
+    };
+    let thought = |id: &str, thought: &str| {
+        let to = target(find(id).unwrap(), "m");
+        let (_, sent) = sent(id, &to, &asked(thought)).unwrap();
+        let sent: serde_json::Value = serde_json::from_str(&sent).unwrap();
+        assert_eq!(sent["messages"][0].get("reasoning_content"), None, "{id}");
+        sent["messages"][1].get("reasoning_content").cloned()
+    };
+    for id in ["deepseek", "moonshot"] {
+        assert_eq!(thought(id, ""), Some(" ".into()), "{id}");
+        assert_eq!(thought(id, r#","reasoning_content":"""#), Some(" ".into()), "{id}");
+        assert_eq!(thought(id, r#","reasoning_content":"hm""#), Some("hm".into()), "{id}");
+    }
+    assert_eq!(thought("hosted_vllm", ""), None);
+}
+
+#[test]
+fn openai_is_sent_no_thought_that_another_model_sealed() {
+    let seal = |id: &str, seal: &str| {
+        format!(r#"{{"id":"{id}","type":"reasoning","summary":[],"encrypted_content":{seal}}}"#)
+    };
+    let call =
+        |id: &str| format!(r#"{{"type":"function_call_output","call_id":"{id}","output":"1"}}"#);
+    let body = |items: &[String]| format!(r#"{{"model":"gpt-5","input":[{}]}}"#, items.join(","));
+    let (own, none) = (seal("rs_1", r#""gAAAAx""#), seal("rs_2", "null"));
+    let asked =
+        body(&[own.clone(), seal("rs_3", r#""EqQB""#), none.clone(), call("c__thought__EqQB")]);
+    let request = parse(Endpoint::Responses, Bytes::from(asked), None).unwrap();
+    let openai = find("openai").unwrap();
+    let to = target(openai, "gpt-5");
+    let call_sent = openai.encode(&request, &to, &Credential::None, UnixMillis(0)).unwrap();
+    assert_eq!(call_sent.body(), body(&[own, none, call("c")]).as_bytes());
 }

@@ -153,7 +153,7 @@ fn what_cannot_be_said_is_refused_in_words() {
             ask(json!([{"type": "input_audio", "input_audio": {"data": "x", "format": "wav"}}])),
             "texts and images only",
         ),
-        (biased, "ollama does not support parameters: [\"logit_bias\"]"),
+        (biased, "ollama does not support parameters: ['logit_bias']"),
     ] {
         let refused = sent(Endpoint::ChatCompletions, "m", &body).unwrap_err().to_string();
         assert!(refused.contains(said), "{refused}");

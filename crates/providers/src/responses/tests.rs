@@ -173,7 +173,7 @@ fn what_a_response_cannot_do_is_refused_or_dropped() {
     ] {
         let mut body = said(name, value);
         let refused = sent(model, &body).expect_err(name).to_string();
-        assert!(refused.contains(&format!("[\"{name}\"], for model={model}")), "{refused}");
+        assert!(refused.contains(&format!("['{name}'], for model={model}")), "{refused}");
         assert!(!openai().params(&to(model)).has(name));
         body["drop_params"] = true.into();
         assert_eq!(sent(model, &body).unwrap().get(name), None);

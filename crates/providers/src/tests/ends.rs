@@ -1,5 +1,6 @@
 //! Why an answer ended is told as it was told, and never made up.
 
+use dunlin_llm::form::{Delta, Finish};
 use dunlin_llm::{Endpoint, Stamp};
 use serde_json::{Value, json};
 
@@ -88,6 +89,85 @@ fn an_end_that_is_none_is_an_error_whole_as_streamed() {
         let body = json!({"message": {"content": []}, "finish_reason": word});
         let error = whole("cohere", Endpoint::ChatCompletions, &body).expect_err(word);
         assert_eq!((error.cause, &*error.message), (Cause::BadReply, &*word.to_lowercase()));
+    }
+}
+
+#[test]
+fn a_choice_that_failed_is_an_error_whole_as_streamed_in_every_dialect() {
+    let (chat, messages) = (Endpoint::ChatCompletions, Endpoint::Messages);
+    let told = json!({"code": 502, "message": "the provider has gone"});
+    for (error, cause, message) in [
+        (Value::Null, Cause::BadReply, "error"),
+        (told, Cause::BadGateway, "the provider has gone"),
+    ] {
+        let message_so_far = json!({"content": "a"});
+        let choice = json!({"message": message_so_far, "finish_reason": "error", "error": error});
+        for client in [chat, messages] {
+            let failed = whole("openrouter", client, &json!({"choices": [choice]}));
+            let failed = failed.expect_err("it failed");
+            assert_eq!((failed.cause, &*failed.message), (cause, message), "{client:?}");
+        }
+    }
+    for word in ["error", "insufficient_system_resource", "network_error", "abort"] {
+        let delta =
+            json!({"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": word}]});
+        let stream = Bytes::from(format!("data: {delta}\n\ndata: [DONE]\n\n"));
+        let request = asking(messages, &json!({"stream": true}));
+        let (events, ended) = events_for(&request, find("deepseek").unwrap(), &stream, &[]);
+        assert_eq!(ended, Ok(()), "{word}");
+        let is_end =
+            |event: &StreamEvent| matches!(event, StreamEvent::Delta(Delta::Finish { .. }));
+        assert!(!events.iter().any(is_end), "{word}: {events:?}");
+        let Some(StreamEvent::Error(error)) = events.last() else { panic!("{word}: {events:?}") };
+        assert_eq!(error.message, word);
+    }
+}
+
+#[test]
+fn minimax_says_in_an_answer_what_has_gone_wrong() {
+    for (number, cause) in [
+        (1002, Cause::RateLimited),
+        (1004, Cause::Unauthorized),
+        (1008, Cause::RateLimited),
+        (2013, Cause::BadRequest),
+        (1000, Cause::BadReply),
+    ] {
+        let said = json!({"status_code": number, "status_msg": "words"});
+        let body = json!({"id": "x", "choices": null, "base_resp": said});
+        let failed = whole("minimax", Endpoint::ChatCompletions, &body).expect_err("it failed");
+        assert_eq!((failed.cause, failed.message), (cause, format!("words ({number})")));
+        let stream = Bytes::from(format!("data: {body}\n\n"));
+        let request = asking(Endpoint::ChatCompletions, &json!({"stream": true}));
+        let (events, _) = events_for(&request, find("minimax").unwrap(), &stream, &[]);
+        assert!(matches!(events.last(), Some(StreamEvent::Error(_))), "{events:?}");
+    }
+    let mut fine = openais(&json!("stop"));
+    fine["base_resp"] = json!({"status_code": 0, "status_msg": ""});
+    assert!(whole("minimax", Endpoint::ChatCompletions, &fine).is_ok());
+}
+
+#[test]
+fn which_text_ended_an_answer_is_told_where_the_server_says_it() {
+    for (member, said, reason, sequence) in [
+        ("stop_reason", json!("END"), "stop_sequence", json!("END")),
+        ("matched_stop", json!("END"), "stop_sequence", json!("END")),
+        ("stop_reason", json!(151_645), "end_turn", Value::Null),
+        ("matched_stop", Value::Null, "end_turn", Value::Null),
+        ("stop_reason", json!("end_turn"), "end_turn", Value::Null),
+    ] {
+        let mut body = openais(&json!("stop"));
+        body["choices"][0][member] = said.clone();
+        let told = whole("hosted_vllm", Endpoint::Messages, &body).unwrap();
+        assert_eq!((&told["stop_reason"], &told["stop_sequence"]), (&json!(reason), &sequence));
+        body["choices"][0]["delta"] = body["choices"][0]["message"].take();
+        let stream = Bytes::from(format!("data: {body}\n\ndata: [DONE]\n\n"));
+        let request = asking(Endpoint::Messages, &json!({"stream": true}));
+        let (events, _) = events_for(&request, find("hosted_vllm").unwrap(), &stream, &[]);
+        let finish = sequence
+            .as_str()
+            .map_or(Finish::Stop, |text| Finish::StopSequence(Some(text.to_owned())));
+        let end = StreamEvent::Delta(Delta::Finish { choice: 0, finish });
+        assert!(events.contains(&end), "{member} {said}: {events:?}");
     }
 }
 

@@ -280,7 +280,7 @@ fn thoughts_are_sent_back_to_who_wants_them() {
     for provider in ["deepseek", "moonshot", "zai", "xiaomi_mimo"] {
         let told = sent(provider, "m", Endpoint::Messages, &said).unwrap();
         let thoughts = [1, 3].map(|at| told["messages"][at]["reasoning_content"].clone());
-        assert_eq!(thoughts, [json!("hm"), json!("")], "{provider}");
+        assert_eq!(thoughts, [json!("hm"), json!(" ")], "{provider}");
     }
     let told = sent("openai", "gpt-4o", Endpoint::Messages, &said).unwrap();
     assert_eq!(told["messages"][1].get("reasoning_content"), None);
