@@ -251,7 +251,7 @@ fn plain_id(id: &str) -> String {
 
 fn write_source(source: &Source) -> Value {
     match source {
-        Source::Url(url) => json!({"type": "url", "url": url}),
+        Source::Url(url) | Source::Typed { url, .. } => json!({"type": "url", "url": url}),
         Source::Inline { media_type, data } => {
             json!({"type": "base64", "media_type": media_type, "data": data})
         }

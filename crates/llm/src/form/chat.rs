@@ -286,6 +286,13 @@ impl PartKind {
 pub enum Source {
     /// In the net, for the provider to fetch.
     Url(String),
+    /// The same, of a type that its name does not tell.
+    Typed {
+        /// Such as `gs://bucket/film`.
+        url: String,
+        /// Such as `video/mp4`.
+        media_type: String,
+    },
     /// Inline.
     Inline {
         /// Such as `image/png`.
@@ -311,11 +318,23 @@ impl Source {
         }
     }
 
+    /// The same, of a type that is said beside it, as LiteLLM's users say it.
+    #[must_use]
+    pub(crate) fn typed(self, media_type: Option<String>) -> Self {
+        match (self, media_type) {
+            (Self::Url(url), Some(media_type)) => Self::Typed { url, media_type },
+            (Self::Id(url), Some(media_type)) if url.contains("://") => {
+                Self::Typed { url, media_type }
+            }
+            (source, _) => source,
+        }
+    }
+
     /// As a URL, which may carry its data. `None` for an id.
     #[must_use]
     pub fn url(&self) -> Option<String> {
         match self {
-            Self::Url(url) => Some(url.clone()),
+            Self::Url(url) | Self::Typed { url, .. } => Some(url.clone()),
             Self::Inline { media_type, data } => Some(format!("data:{media_type};base64,{data}")),
             Self::Id(_) => None,
         }

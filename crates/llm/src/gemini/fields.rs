@@ -15,12 +15,17 @@ const BODY: &[&str] = &["cachedContent", "labels", "safetySettings", "toolConfig
 /// Members of `generationConfig`; sorted.
 const CONFIG: &[&str] = &[
     "audioTimestamp",
+    "audioTranscriptionConfig",
+    "enableAffectiveDialog",
     "enableEnhancedCivicAnswers",
     "imageConfig",
     "mediaResolution",
+    "modelSelectionConfig",
     "responseModalities",
+    "routingConfig",
     "speechConfig",
     "thinkingConfig",
+    "translationConfig",
 ];
 
 /// Google's tools; sorted.
@@ -28,10 +33,13 @@ const TOOLS: &[&str] = &[
     "codeExecution",
     "computerUse",
     "enterpriseWebSearch",
+    "exaAiSearch",
     "fileSearch",
     "googleMaps",
     "googleSearch",
     "googleSearchRetrieval",
+    "mcpServers",
+    "parallelAiSearch",
     "retrieval",
     "urlContext",
 ];

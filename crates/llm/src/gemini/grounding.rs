@@ -24,6 +24,7 @@ struct Grounding {
 #[serde(rename_all = "camelCase", default)]
 struct Chunk {
     web: Option<Place>,
+    image: Option<Picture>,
     maps: Option<Place>,
     retrieved_context: Option<Place>,
 }
@@ -34,6 +35,14 @@ struct Place {
     uri: Option<String>,
     title: Option<String>,
     text: Option<String>,
+}
+
+/// A picture that was found, and the page that it is on.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Picture {
+    source_uri: Option<String>,
+    title: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -112,6 +121,10 @@ pub(super) fn read(
 }
 
 fn cited(chunk: &Chunk, words: Option<Range<u64>>) -> Option<Citation> {
+    if let Some(Picture { source_uri: url, title }) = &chunk.image {
+        let (url, title) = (url.clone(), title.clone().unwrap_or_default());
+        return Some(Citation { words, title, url, ..Citation::default() });
+    }
     let place = chunk.web.as_ref().or(chunk.maps.as_ref()).or(chunk.retrieved_context.as_ref())?;
     let said = |text: &Option<String>| text.clone().unwrap_or_default();
     let (title, quote) = (said(&place.title), said(&place.text));

@@ -42,9 +42,10 @@ pub(super) fn of_blob(blob: Blob) -> PartKind {
 
 /// What a file is, by its type or its name.
 pub(super) fn of_file(file: FileData) -> PartKind {
-    let media_type = file.mime_type.as_deref().or(by_name(&file.file_uri)).unwrap_or_default();
-    let is_image = media_type.starts_with("image/");
-    let source = Source::Url(file.file_uri);
+    let named = by_name(&file.file_uri);
+    let is_image = file.mime_type.as_deref().or(named).is_some_and(|it| it.starts_with("image/"));
+    let untold = file.mime_type.filter(|media_type| named != Some(media_type));
+    let source = Source::Url(file.file_uri).typed(untold);
     if is_image {
         PartKind::Image { source, detail: None }
     } else {
@@ -64,6 +65,11 @@ pub(super) fn part_of(source: &Source, name: Option<&str>, is_image: bool) -> Pa
             }),
             ..Part::default()
         },
+        Source::Typed { url, media_type } => {
+            let (mime_type, file_uri) = (Some(media_type.clone()), url.clone());
+            let file_data = FileData { mime_type, file_uri, display_name: named };
+            Part { file_data: Some(file_data), ..Part::default() }
+        }
         // An id of Google's own is a URI as well.
         Source::Url(uri) | Source::Id(uri) => {
             let guess = by_name(uri).or(is_image.then_some("image/jpeg"));

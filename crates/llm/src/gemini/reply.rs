@@ -176,7 +176,8 @@ pub(super) fn wire_parts<'a>(
 /// What Google's words for the end mean. One that no table has is no plain end.
 pub(super) fn finish_named(word: &str, calls_any: bool) -> Finish {
     match word {
-        "MAX_TOKENS" => Finish::Length,
+        // The rest of a long answer can be asked for.
+        "MAX_TOKENS" | "CONTINUATION" => Finish::Length,
         "SAFETY"
         | "RECITATION"
         | "LANGUAGE"

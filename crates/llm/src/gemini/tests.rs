@@ -563,3 +563,40 @@ fn vectors_are_asked_for_and_read() {
     assert_eq!(read, Ok(Embedded { vectors: vec![vec![0.5], vec![1.0]], usage }));
     assert!(read_batch(b"{}").is_err() && read_predictions(b"{}").is_err());
 }
+
+#[test]
+fn a_files_type_is_told_where_its_name_does_not_tell_it() {
+    let (film, picture) = ("https://g.test/v1beta/files/a", "gs://b/c");
+    let openai = json!({"model": "m", "messages": [{"role": "user", "content": [
+        {"type": "file", "file": {"file_id": film, "format": "video/mp4"}},
+        {"type": "image_url", "image_url": {"url": picture, "format": "image/webp"}},
+        {"type": "file", "file": {"file_id": "gs://b/d.pdf"}},
+    ]}]});
+    let google = json!({"contents": [{"role": "user", "parts": [
+        {"fileData": {"mimeType": "video/mp4", "fileUri": film}},
+        {"fileData": {"mimeType": "image/webp", "fileUri": picture}},
+        {"fileData": {"mimeType": "application/pdf", "fileUri": "gs://b/d.pdf"}},
+    ]}]});
+    for (endpoint, body) in
+        [(Endpoint::ChatCompletions, &openai), (Endpoint::GenerateContent, &google)]
+    {
+        let chat = asked(endpoint, body).form_with(&[]).expect("a chat");
+        let sent: Value = serde_json::from_slice(&write_chat(&chat, THIRD)).expect("JSON");
+        let parts = &sent["contents"][0]["parts"];
+        assert_eq!(parts[0], google["contents"][0]["parts"][0], "{endpoint:?}");
+        assert_eq!(parts[1], google["contents"][0]["parts"][1], "{endpoint:?}");
+        assert_eq!(parts[2]["fileData"]["fileUri"], "gs://b/d.pdf", "{endpoint:?}");
+    }
+}
+
+#[test]
+fn a_part_that_has_its_seal_in_it_comes_back_as_one() {
+    let parts = json!([
+        {"executableCode": {"language": "PYTHON", "code": "1"}, "thoughtSignature": "c2VhbA=="},
+        {"text": "a"},
+    ]);
+    let body = json!({"contents": [{"role": "model", "parts": parts}]});
+    let chat = asked(Endpoint::GenerateContent, &body).form_with(&[]).expect("a chat");
+    let sent: Value = serde_json::from_slice(&write_chat(&chat, THIRD)).expect("JSON");
+    assert_eq!(sent["contents"][0]["parts"], parts);
+}

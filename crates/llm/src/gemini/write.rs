@@ -146,6 +146,8 @@ fn turn<'c>(
                 continue;
             }
             PartKind::Other(json) if from == Dialect::Gemini => {
+                // It has its seal in it.
+                seal.take_if(|seal| json.text().contains(*seal));
                 flush(&mut seal, &mut out);
                 out.push(json.clone());
                 continue;

@@ -327,6 +327,7 @@ struct WireFile {
     file_id: Option<String>,
     file_data: Option<String>,
     filename: Option<String>,
+    format: Option<String>,
 }
 
 fn read_messages(text: &str) -> Result<Vec<Message>, BadRequest> {
@@ -440,13 +441,15 @@ fn read_image(raw: &RawValue) -> Result<PartKind, &'static str> {
     struct Wire {
         url: String,
         detail: Option<String>,
+        format: Option<String>,
     }
     if let Some(url) = string(raw.get()) {
         return Ok(PartKind::Image { source: Source::of_url(&url), detail: None });
     }
-    let Wire { url, detail } =
+    let Wire { url, detail, format } =
         serde_json::from_str(raw.get()).map_err(|_| "image_url parts with a url")?;
-    Ok(PartKind::Image { source: Source::of_url(&url), detail })
+    let source = Source::of_url(&url).typed(format);
+    Ok(PartKind::Image { source, detail })
 }
 
 fn read_file(file: WireFile) -> Result<PartKind, &'static str> {
@@ -455,7 +458,7 @@ fn read_file(file: WireFile) -> Result<PartKind, &'static str> {
         (None, Some(data)) => Source::of_url(&data),
         (None, None) => return Err("file parts with a file_id or file_data"),
     };
-    Ok(PartKind::File { source, name: file.filename })
+    Ok(PartKind::File { source: source.typed(file.format), name: file.filename })
 }
 
 fn read_thinking(part: WirePart<'_>) -> PartKind {

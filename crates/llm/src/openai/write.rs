@@ -293,7 +293,9 @@ fn part(part: &Part, chat: &Chat, style: ChatStyle) -> Option<Value> {
         PartKind::File { source, name } => {
             let mut file = match source {
                 Source::Id(id) => json!({"file_id": id}),
-                Source::Url(_) | Source::Inline { .. } => json!({"file_data": source.url()}),
+                Source::Url(_) | Source::Typed { .. } | Source::Inline { .. } => {
+                    json!({"file_data": source.url()})
+                }
             };
             if let Some(name) = name {
                 file["filename"] = name.as_str().into();

@@ -316,7 +316,7 @@ fn content(part: &Part) -> Option<Value> {
             let detail = detail.as_deref().unwrap_or("auto");
             match source {
                 Source::Id(id) => json!({"type": "input_image", "file_id": id, "detail": detail}),
-                Source::Url(_) | Source::Inline { .. } => {
+                Source::Url(_) | Source::Typed { .. } | Source::Inline { .. } => {
                     json!({"type": "input_image", "image_url": source.url(), "detail": detail})
                 }
             }
@@ -326,7 +326,9 @@ fn content(part: &Part) -> Option<Value> {
         }
         PartKind::File { source, name } => match source {
             Source::Id(id) => json!({"type": "input_file", "file_id": id}),
-            Source::Url(url) => json!({"type": "input_file", "file_url": url}),
+            Source::Url(url) | Source::Typed { url, .. } => {
+                json!({"type": "input_file", "file_url": url})
+            }
             Source::Inline { media_type, .. } => {
                 let name = name.as_deref().unwrap_or(match &**media_type {
                     "application/pdf" => "document.pdf",

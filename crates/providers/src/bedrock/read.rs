@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use dunlin_llm::BadReply;
 use dunlin_llm::anthropic::JSON_TOOL;
 use dunlin_llm::form::{Choice, Citation, Finish, Part, PartKind, Reply, Source, ToolCall};
+use dunlin_llm::{BadReply, Tier};
 use dunlin_types::{Tokens, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -16,6 +16,19 @@ struct WireReply<'a> {
     output: Output<'a>,
     stop_reason: Option<String>,
     usage: Option<WireUsage>,
+    service_tier: Option<ServiceTier>,
+}
+
+/// In what the answer was served.
+#[derive(Deserialize)]
+pub(super) struct ServiceTier {
+    r#type: Option<String>,
+}
+
+impl ServiceTier {
+    pub(super) fn tier(&self) -> Option<Tier> {
+        self.r#type.as_deref().and_then(Tier::named)
+    }
 }
 
 #[derive(Deserialize)]
@@ -106,6 +119,7 @@ impl WireCitation {
 struct ToolUse<'a> {
     tool_use_id: String,
     name: String,
+    r#type: Option<String>,
     #[serde(borrow)]
     input: Option<&'a RawValue>,
 }
@@ -167,6 +181,11 @@ impl WireUsage {
     }
 }
 
+/// Whether a tool of that type is run by Bedrock itself: nobody else is asked to.
+pub(super) fn is_run_there(kind: Option<&str>) -> bool {
+    kind == Some("server_tool_use")
+}
+
 /// Bedrock's word for why an answer ended.
 pub(super) fn finish(word: &str) -> Finish {
     match word {
@@ -202,7 +221,8 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, BadReply> {
     };
     let choice = Choice { index: 0, parts, finish, logprobs: None, citations };
     let usage = wire.usage.as_ref().and_then(WireUsage::usage);
-    Ok(Reply { choices: vec![choice], usage, ..Reply::default() })
+    let served_in = wire.service_tier.as_ref().and_then(ServiceTier::tier);
+    Ok(Reply { choices: vec![choice], usage, served_in, ..Reply::default() })
 }
 
 fn parts(block: Block<'_>) -> Vec<Part> {
@@ -220,7 +240,7 @@ fn parts(block: Block<'_>) -> Vec<Part> {
         let source = Source::Inline { media_type: format!("image/{format}"), data };
         parts.push(PartKind::Image { source, detail: None }.into());
     }
-    if let Some(call) = block.tool_use {
+    if let Some(call) = block.tool_use.filter(|call| !is_run_there(call.r#type.as_deref())) {
         let arguments = call.input.map_or("{}", RawValue::get).to_owned();
         parts.push(if call.name == JSON_TOOL {
             Part::text(arguments)

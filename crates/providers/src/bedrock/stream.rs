@@ -11,7 +11,7 @@ use dunlin_llm::{BadFrame, StreamEvent};
 use serde::Deserialize;
 
 use super::frames::{Cutter, Frame};
-use super::read::{WireCitation, WireUsage, finish};
+use super::read::{ServiceTier, WireCitation, WireUsage, finish, is_run_there};
 use super::whole::frames_of_reply;
 use crate::StreamDecoder;
 use crate::stream::{MAX_EVENT_BYTES, StreamError};
@@ -25,6 +25,7 @@ struct Wire {
     delta: WireDelta,
     stop_reason: Option<String>,
     usage: Option<WireUsage>,
+    service_tier: Option<ServiceTier>,
     /// Of an exception.
     message: Option<String>,
 }
@@ -46,6 +47,7 @@ struct ImageStart {
 struct ToolStart {
     tool_use_id: String,
     name: String,
+    r#type: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -202,6 +204,9 @@ impl Frames {
                 say(Delta::Finish { choice: 0, finish });
             }
             "metadata" if self.finished => {
+                if let Some(tier) = wire.service_tier.as_ref().and_then(ServiceTier::tier) {
+                    say(Delta::Served(tier));
+                }
                 if let Some(usage) = wire.usage.as_ref().and_then(WireUsage::usage) {
                     say(Delta::Usage(usage));
                 }
@@ -216,7 +221,10 @@ impl Frames {
 
     fn block(&mut self, wire: Wire, say: &mut impl FnMut(Delta)) {
         self.picture = wire.start.image.map(|ImageStart { format }| Picture::begin(&format));
-        let Some(ToolStart { tool_use_id: id, name }) = wire.start.tool_use else { return };
+        let Some(ToolStart { tool_use_id: id, name, r#type }) = wire.start.tool_use else { return };
+        if is_run_there(r#type.as_deref()) {
+            return;
+        }
         if name == JSON_TOOL {
             self.blocks.push((wire.content_block_index, Block::Json));
             return;

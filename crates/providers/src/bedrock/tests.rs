@@ -4,7 +4,7 @@ use std::fs;
 
 use bytes::Bytes;
 use dunlin_llm::form::{Delta, Finish, PartKind, Source};
-use dunlin_llm::{ChatRequest, Endpoint, Stamp, StreamEvent, Target, parse};
+use dunlin_llm::{ChatRequest, Endpoint, Stamp, StreamEvent, Target, Tier, parse};
 use dunlin_types::{Credential, Secret, Tokens, UnixMillis, Usage};
 use http::{Request, StatusCode};
 use proptest::prelude::*;
@@ -255,7 +255,7 @@ fn what_cannot_be_said_is_refused_in_words() {
             "images inline",
         ),
         (
-            content(json!([{"type": "file", "file": {"file_data": "data:audio/wav;base64,x"}}])),
+            content(json!([{"type": "file", "file": {"file_data": "data:font/ttf;base64,x"}}])),
             "documents of PDF",
         ),
         (hello_and(json!({"seed": 1})), "does not support parameters: ['seed']"),
@@ -550,4 +550,63 @@ fn a_stream_with_tools_is_asked_for_whole_where_the_model_has_it_only_so() {
             assert_eq!(accept.ends_with("eventstream"), verb == "converse-stream", "{model}");
         }
     }
+}
+
+#[test]
+fn films_sounds_and_what_lies_in_s3_are_shown_and_no_two_documents_have_one_name() {
+    let file = |name: &str, data: &str| json!({"type": "file", "file": {"filename": name, "file_data": data}});
+    let url = |url: &str| json!({"type": "image_url", "image_url": {"url": url}});
+    let sound = json!({"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}});
+    let content = json!([
+        url("data:video/mp4;base64,AA=="),
+        url("s3://b/a.jpg"),
+        sound,
+        file("a.pdf", "data:application/pdf;base64,AA=="),
+        file("a.pdf", "s3://b/a.pdf"),
+        {"type": "file", "file": {"file_id": "s3://b/c.webm"}},
+        {"type": "text", "text": "?"},
+    ]);
+    let body = json!({"model": "a", "messages": [{"role": "user", "content": content}]});
+    let bytes = json!({"bytes": "AA=="});
+    let s3 = |uri: &str| json!({"s3Location": {"uri": uri}});
+    let document = |name: &str, source: &Value| json!({"document": {"format": "pdf", "name": name, "source": source}});
+    assert_eq!(
+        sent("us.amazon.nova-2-omni-v1:0", &body).unwrap()["messages"][0]["content"],
+        json!([
+            {"video": {"format": "mp4", "source": bytes}},
+            {"image": {"format": "jpeg", "source": s3("s3://b/a.jpg")}},
+            {"audio": {"format": "wav", "source": bytes}},
+            document("apdf", &bytes),
+            document("apdf (2)", &s3("s3://b/a.pdf")),
+            {"video": {"format": "webm", "source": s3("s3://b/c.webm")}},
+            {"text": "?"},
+        ])
+    );
+}
+
+#[test]
+fn what_bedrock_runs_itself_is_no_call_and_the_tier_is_that_of_the_answer() {
+    let content = json!([
+        {"toolUse": {"toolUseId": "s", "name": "nova_grounding", "input": {}, "type": "server_tool_use"}},
+        {"toolResult": {"toolUseId": "s", "content": [{"text": "found"}], "type": "nova_grounding_result"}},
+        {"text": "x"},
+    ]);
+    let body = json!({"stopReason": "end_turn", "serviceTier": {"type": "flex"},
+        "output": {"message": {"role": "assistant", "content": content}},
+        "usage": {"inputTokens": 5, "outputTokens": 1, "totalTokens": 6}});
+    let asked = request(Endpoint::ChatCompletions, &hello());
+    let body = Bytes::from(body.to_string());
+    let reply =
+        PROVIDER.decode(&asked, &target(CLAUDE), StatusCode::OK, body.clone()).expect("a reply");
+    assert_eq!(reply.service_tier(), Some(Tier::Flex));
+    let stamp = Stamp { model: "a", id: "x", now: 1, request: "{}", turn: None };
+    let told: Value =
+        serde_json::from_slice(&reply.write(Endpoint::ChatCompletions, stamp)).unwrap();
+    assert_eq!(told["choices"][0]["message"], json!({"content": "x", "role": "assistant"}));
+    assert_eq!(told["choices"][0]["finish_reason"], "stop");
+    let (events, error) = read(body);
+    assert_eq!(error, None);
+    let is_call = |event: &StreamEvent| matches!(event, StreamEvent::Delta(Delta::ToolCall { .. }));
+    assert!(!events.iter().any(is_call), "{events:?}");
+    assert!(events.contains(&StreamEvent::Delta(Delta::Served(Tier::Flex))), "{events:?}");
 }

@@ -14,7 +14,9 @@ pub(super) fn frames_of_reply(body: &[u8]) -> Option<Vec<Frame>> {
     let mut frames = Vec::new();
     for (at, block) in blocks.iter().enumerate() {
         if let Some(tool) = block.get("toolUse") {
-            let start = json!({"toolUse": {"toolUseId": tool["toolUseId"], "name": tool["name"]}});
+            let mut tool = tool.clone();
+            tool["input"].take();
+            let start = json!({"toolUse": tool});
             frames.push(frame("contentBlockStart", at, json!({ "start": start })));
         }
         if let Some(image) = block.get("image") {
@@ -27,7 +29,11 @@ pub(super) fn frames_of_reply(body: &[u8]) -> Option<Vec<Frame>> {
         frames.push(frame("contentBlockStop", at, json!({})));
     }
     frames.push(frame("messageStop", blocks.len(), json!({ "stopReason": stop })));
-    frames.push(frame("metadata", blocks.len(), json!({ "usage": answer["usage"] })));
+    frames.push(frame(
+        "metadata",
+        blocks.len(),
+        json!({"usage": answer["usage"], "serviceTier": answer.get("serviceTier")}),
+    ));
     Some(frames)
 }
 

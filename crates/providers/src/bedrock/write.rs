@@ -195,7 +195,7 @@ fn system(chat: &Chat) -> Result<Vec<Value>, BadRequest> {
 /// Turns take turns here: what one side says in a row is one message.
 fn messages(chat: &Chat) -> Result<Vec<Value>, BadRequest> {
     let mut turns: Vec<(Role, Vec<Value>)> = Vec::new();
-    let mut documents = 0;
+    let mut documents = Vec::new();
     for message in chat.messages.iter().filter(|message| message.role != Role::System) {
         let blocks = blocks(message, &mut documents)?;
         match turns.last_mut() {
@@ -217,7 +217,7 @@ fn messages(chat: &Chat) -> Result<Vec<Value>, BadRequest> {
     Ok(turns.collect())
 }
 
-fn blocks(message: &Message, documents: &mut u32) -> Result<Vec<Value>, BadRequest> {
+fn blocks(message: &Message, documents: &mut Vec<String>) -> Result<Vec<Value>, BadRequest> {
     let mut blocks = Vec::with_capacity(message.parts.len());
     for part in &message.parts {
         blocks.extend(block(part, documents)?);
@@ -227,17 +227,14 @@ fn blocks(message: &Message, documents: &mut u32) -> Result<Vec<Value>, BadReque
 }
 
 /// `None`: nothing that Bedrock would take.
-fn block(part: &Part, documents: &mut u32) -> Result<Option<Value>, BadRequest> {
+fn block(part: &Part, documents: &mut Vec<String>) -> Result<Option<Value>, BadRequest> {
     Ok(match &part.kind {
         PartKind::Text(text) | PartKind::Refusal(text) => {
             (!text.trim().is_empty()).then(|| json!({"text": text}))
         }
         PartKind::Image { source, .. } => Some(image(source)?),
-        PartKind::File { source, name } => {
-            *documents += 1;
-            Some(document(source, name.as_deref(), *documents)?)
-        }
-        PartKind::Audio { .. } => return Err(wrong_messages("texts, images and documents")),
+        PartKind::File { source, name } => Some(file(source, name.as_deref(), documents)?),
+        PartKind::Audio { data, format, .. } => Some(audio(data, format)),
         // A thought without its seal would be refused.
         PartKind::Thinking { text, signature } => signature.as_ref().map(|signature| {
             let text = json!({"text": text, "signature": signature});
@@ -268,39 +265,92 @@ fn block(part: &Part, documents: &mut u32) -> Result<Option<Value>, BadRequest> 
     })
 }
 
-fn image(source: &Source) -> Result<Value, BadRequest> {
-    let (format, data) = match source {
-        Source::Inline { media_type, data } => {
-            let format = media_type.rsplit('/').next().unwrap_or_default();
-            (if format == "jpg" { "jpeg" } else { format }, data)
+/// The type of what is inline, or how its name in S3 ends; and where it is.
+fn located(source: &Source) -> Option<(&str, Value)> {
+    match source {
+        Source::Inline { media_type, data } => Some((media_type, json!({"bytes": data}))),
+        Source::Typed { url, media_type } => {
+            url.starts_with("s3://").then(|| (&**media_type, json!({"s3Location": {"uri": url}})))
         }
-        Source::Url(_) | Source::Id(_) => {
-            return Err(wrong_messages("images inline, as data: URLs"));
+        Source::Url(uri) | Source::Id(uri) => {
+            let (_, ending) = uri.strip_prefix("s3://")?.rsplit_once('.')?;
+            Some((ending, json!({"s3Location": {"uri": uri}})))
         }
-    };
-    Ok(json!({"image": {"format": format, "source": {"bytes": data}}}))
+    }
 }
 
-fn document(source: &Source, name: Option<&str>, number: u32) -> Result<Value, BadRequest> {
-    let Source::Inline { media_type, data } = source else {
-        return Err(wrong_messages("documents inline, as data: URLs"));
-    };
-    let format = match media_type.as_str() {
-        "application/pdf" => "pdf",
-        "text/csv" => "csv",
-        "application/msword" => "doc",
-        "application/vnd.openxmlformats-officedocument.wordprocessingml.document" => "docx",
-        "application/vnd.ms-excel" => "xls",
-        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" => "xlsx",
-        "text/html" => "html",
-        "text/plain" => "txt",
-        "text/markdown" => "md",
-        _ => return Err(wrong_messages("documents of PDF, CSV, Word, Excel, HTML or text")),
-    };
-    // Names are part of the prompt, and only these letters may be in them.
+/// A picture, or a film, which clients send as one.
+fn image(source: &Source) -> Result<Value, BadRequest> {
+    let wrong = || wrong_messages("images inline, as data: URLs, or at s3://");
+    let (kind, source) = located(source).ok_or_else(wrong)?;
+    if let Some(format) = video_format(kind) {
+        return Ok(json!({"video": {"format": format, "source": source}}));
+    }
+    let format = kind.rsplit('/').next().unwrap_or(kind);
+    let format = if format == "jpg" { "jpeg" } else { format };
+    Ok(json!({"image": {"format": format, "source": source}}))
+}
+
+fn audio(data: &str, format: &str) -> Value {
+    json!({"audio": {"format": format, "source": {"bytes": data}}})
+}
+
+fn video_format(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "flv" | "video/x-flv" => "flv",
+        "mkv" | "video/x-matroska" => "mkv",
+        "mov" | "video/quicktime" => "mov",
+        "mp4" | "video/mp4" => "mp4",
+        "mpeg" | "video/mpeg" => "mpeg",
+        "mpg" | "video/mpg" => "mpg",
+        "3gp" | "video/3gpp" => "three_gp",
+        "webm" | "video/webm" => "webm",
+        "wmv" | "video/x-ms-wmv" => "wmv",
+        _ => return None,
+    })
+}
+
+fn document_format(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "application/pdf" | "pdf" => "pdf",
+        "csv" | "text/csv" => "csv",
+        "application/msword" | "doc" => "doc",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document" | "docx" => {
+            "docx"
+        }
+        "application/vnd.ms-excel" | "xls" => "xls",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" | "xlsx" => "xlsx",
+        "html" | "text/html" => "html",
+        "text/plain" | "txt" => "txt",
+        "md" | "text/markdown" => "md",
+        _ => return None,
+    })
+}
+
+/// A document, or what else a file may be. `names` are those of the documents before it: no two may
+/// be alike.
+fn file(source: &Source, name: Option<&str>, names: &mut Vec<String>) -> Result<Value, BadRequest> {
+    let wrong = || wrong_messages("documents inline, as data: URLs, or at s3://");
+    let (kind, place) = located(source).ok_or_else(wrong)?;
+    if video_format(kind).is_some() {
+        return image(source);
+    }
+    if let (Source::Inline { data, .. }, Some(format)) = (source, kind.strip_prefix("audio/")) {
+        return Ok(audio(data, if format == "mpeg" { "mp3" } else { format }));
+    }
+    let wrong = || wrong_messages("documents of PDF, CSV, Word, Excel, HTML or text, or videos");
+    let format = document_format(kind).ok_or_else(wrong)?;
+    let name = document_name(name, names);
+    names.push(name.clone());
+    Ok(json!({"document": {"format": format, "name": name, "source": place}}))
+}
+
+/// Names are part of the prompt, and only these letters may be in them.
+fn document_name(name: Option<&str>, names: &[String]) -> String {
+    let number = names.len() + 1;
     let kept = |letter: &char| letter.is_ascii_alphanumeric() || " -()[]".contains(*letter);
-    let name: String = name.unwrap_or_default().chars().filter(kept).take(200).collect();
+    let name: String = name.unwrap_or_default().chars().filter(kept).take(180).collect();
     let words: Vec<&str> = name.split(' ').filter(|word| !word.is_empty()).collect();
     let name = if words.is_empty() { format!("document-{number}") } else { words.join(" ") };
-    Ok(json!({"document": {"format": format, "name": name, "source": {"bytes": data}}}))
+    if names.contains(&name) { format!("{name} ({number})") } else { name }
 }
