@@ -1,6 +1,7 @@
 //! The JSON of the admin API, shared by the server and its readers: `cluster` and the CLI.
 //!
-//! Knows no HTTP, no state and no rules: `admin` decides what a field means and who may see it.
+//! Knows no HTTP and no state: which values a field may have is here (`values.rs`); what it means and
+//! who may see it, `admin` decides.
 //! Unknown fields are ignored on reading, so an older reader can ask a newer node. Read `key.rs`
 //! first.
 
@@ -10,6 +11,7 @@ mod fields;
 mod import;
 mod key;
 mod user;
+pub mod values;
 
 pub use audit::{AuditEntry, AuditPage, AuditProof};
 pub use cluster::{

@@ -9,4 +9,5 @@ pub(crate) mod queries;
 pub(crate) mod received;
 mod repeats;
 pub(crate) mod span;
-pub(crate) mod values;
+
+pub(crate) use dunlin_admin_api::values;

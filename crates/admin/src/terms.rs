@@ -22,7 +22,7 @@ use serde_json::Value;
 use crate::changes::logging;
 use crate::request::body::Body;
 use crate::request::moment;
-use crate::request::values::{self, Wrong, senseless};
+use crate::request::values::{self, MAX_SINGLE, MAX_WINDOWS, Wrong, senseless};
 
 /// The fields that [`read`] takes.
 pub(crate) const FIELDS: &[&str] = &[
@@ -68,11 +68,6 @@ const IN_METADATA: &[&str] = &[
     "throttle_on_budget_exceeded",
     "tpm_limit_type",
 ];
-
-/// Budgets beside the main one that somebody may have: each is a pot of every request.
-const MAX_WINDOWS: usize = 16;
-/// Models for which somebody may have a budget or a limit, and tags.
-const MAX_SINGLE: usize = 1_000;
 
 /// Takes the fields of all who spend from `body`.
 pub(crate) fn read(body: &mut Body) -> TermsChanges {
@@ -123,7 +118,10 @@ fn check(body: &mut Body) {
     for (name, most) in bounds {
         let count = match body.peek(name) {
             Some(Value::Array(items)) => items.len(),
-            Some(Value::Object(entries)) => entries.len(),
+            Some(Value::Object(entries)) => {
+                body.check_names(name, entries.keys());
+                entries.len()
+            }
             Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | None => 0,
         };
         if count > most {

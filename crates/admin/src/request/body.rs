@@ -141,6 +141,20 @@ impl Body {
         }
     }
 
+    /// Refuses names in an object that could mean nothing, unless they were there elsewhere.
+    pub(crate) fn check_names<'n>(
+        &mut self,
+        field: &'static str,
+        names: impl Iterator<Item = &'n String>,
+    ) {
+        for name in names {
+            if name.trim().is_empty() && self.now > UnixMillis(0) {
+                self.refuse(field, format!("{field}: a name in it is empty"));
+            }
+            self.check_name(field, name);
+        }
+    }
+
     /// Takes a list of models: one without a name is none.
     pub(crate) fn take_names(&mut self, field: &'static str) -> Change<Vec<String>> {
         let list = self.take(field, values::texts);

@@ -1,8 +1,7 @@
 //! What is wrong with a request, in FastAPI's shape, which LiteLLM's clients know.
 
+use dunlin_admin_api::values::{Step, Wrong};
 use serde::Serialize;
-
-use super::values::Wrong;
 
 /// What is wrong with one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -10,14 +9,6 @@ pub(crate) struct Fault {
     pub(super) r#type: &'static str,
     loc: Vec<Step>,
     msg: String,
-}
-
-/// One step on the way to a value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub(crate) enum Step {
-    Name(String),
-    Index(usize),
 }
 
 impl Fault {

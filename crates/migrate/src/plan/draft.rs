@@ -1,5 +1,6 @@
 //! A row on its way: what it says so far in the API's words, what changes, what is in its way.
 
+use dunlin_admin_api::values::{self as api, Wrong};
 use dunlin_admin_api::{
     Field, ImportKind, ImportRow, Of, REGIONS, RawJson, Shape, THROUGHPUTS, idle_fields,
 };
@@ -51,6 +52,29 @@ impl<'w, 'd> Draft<'w, 'd> {
         self.fields.insert(field.to_owned(), value.into());
     }
 
+    /// Puts a value that the API's reader takes; one that it refuses is in the way.
+    pub(super) fn judged<T>(
+        &mut self,
+        field: &str,
+        value: impl Into<Value>,
+        read: fn(&Value) -> Result<T, Wrong>,
+    ) {
+        let value = value.into();
+        match read(&value) {
+            Ok(_) => self.put(field, value),
+            Err(wrong) => self.refused(field, &value, &wrong),
+        }
+    }
+
+    /// Notes that the API would refuse a value.
+    pub(super) fn refused(&mut self, field: &str, value: &Value, wrong: &Wrong) {
+        let shown = match value {
+            Value::Array(_) | Value::Object(_) => "it".to_owned(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
+        };
+        self.blocked(field, format!("{shown} would be refused: {}", wrong.msg));
+    }
+
     /// A cell with something in it.
     pub(super) fn text(&self, column: &str) -> Option<&'d str> {
         self.row.get(column).filter(|text| !text.is_empty())
@@ -60,6 +84,13 @@ impl<'w, 'd> Draft<'w, 'd> {
     pub(super) fn copy(&mut self, column: &str, field: &str) {
         if let Some(text) = self.text(column) {
             self.put(field, text);
+        }
+    }
+
+    /// Takes a name over under the name of its field.
+    pub(super) fn name(&mut self, column: &str, field: &str) {
+        if let Some(name) = self.text(column) {
+            self.judged(field, name, api::name);
         }
     }
 

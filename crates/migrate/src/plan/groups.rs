@@ -1,5 +1,6 @@
 //! Shared budgets, organizations and teams.
 
+use dunlin_admin_api::values::{self as api, MAX_SINGLE};
 use dunlin_admin_api::{ImportKind, Of};
 use serde_json::{Map, Value};
 
@@ -17,7 +18,7 @@ pub(super) fn budgets(world: &mut World<'_>) -> Vec<Item> {
     for row in world.rows(BUDGETS) {
         let mut draft = Draft::new(world, row);
         let name = draft.text("budget_id").unwrap_or_default().to_owned();
-        draft.copy("budget_id", "budget_id");
+        draft.name("budget_id", "budget_id");
         draft.terms();
         draft.made();
         let models = draft.array("allowed_models");
@@ -44,7 +45,7 @@ pub(super) fn organizations(world: &mut World<'_>) -> Vec<Item> {
     for row in world.rows(ORGANIZATIONS) {
         let mut draft = Draft::new(world, row);
         let name = draft.text("organization_id").unwrap_or_default().to_owned();
-        draft.copy("organization_id", "organization_id");
+        draft.name("organization_id", "organization_id");
         draft.copy("organization_alias", "organization_alias");
         draft.terms();
         draft.budget_id();
@@ -67,7 +68,7 @@ pub(super) fn teams(world: &mut World<'_>) -> Vec<Item> {
     for row in world.rows(TEAMS) {
         let mut draft = Draft::new(world, row);
         let name = draft.text("team_id").unwrap_or_default().to_owned();
-        draft.copy("team_id", "team_id");
+        draft.name("team_id", "team_id");
         draft.copy("team_alias", "team_alias");
         draft.members();
         draft.organization();
@@ -80,7 +81,7 @@ pub(super) fn teams(world: &mut World<'_>) -> Vec<Item> {
         }
         let aliases = draft.text("model_id").and_then(|id| draft.world.aliases.get(id));
         if let Some(aliases) = aliases.filter(|aliases| !aliases.is_empty()).cloned() {
-            draft.put("model_aliases", aliases);
+            draft.judged("model_aliases", aliases, api::text_map);
         }
         draft.access_groups();
         let mut metadata = draft.object("metadata");
@@ -191,6 +192,15 @@ impl Draft<'_, '_> {
                               POST /team/{team_id}/callback or `metadata.logging`";
                 self.changed(&format!("metadata.{hooks}"), reason);
                 metadata.remove(hooks);
+            }
+        }
+        for field in ["model_rpm_limit", "model_tpm_limit", "tag_rpm_limit"] {
+            let Some(limits) = metadata.get(field).filter(|limits| !limits.is_null()) else {
+                continue;
+            };
+            match api::counts(limits) {
+                Ok(limits) => self.bounded(&format!("metadata.{field}"), limits.len(), MAX_SINGLE),
+                Err(wrong) => self.refused(&format!("metadata.{field}"), limits, &wrong),
             }
         }
         if !metadata.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use dunlin_admin_api::values as api;
 use dunlin_admin_api::{Former, ImportKind, Of};
 use dunlin_types::KeyDigest;
 use serde_json::{Value, json};
@@ -55,7 +56,7 @@ fn key(world: &World<'_>, row: &Row, older: &[&Row], aliases: &mut BTreeSet<Stri
     draft.put("key_name", shown);
     if let Some(alias) = draft.text("key_alias") {
         if aliases.insert(alias.to_owned()) {
-            draft.put("key_alias", alias);
+            draft.judged("key_alias", alias, api::name);
         } else {
             draft.changed("key_alias", format!("left out: another key is `{alias}`, too"));
         }
@@ -71,7 +72,7 @@ fn key(world: &World<'_>, row: &Row, older: &[&Row], aliases: &mut BTreeSet<Stri
     draft.access_groups();
     let aliases = draft.object("aliases");
     if !aliases.is_empty() {
-        draft.put("aliases", aliases);
+        draft.judged("aliases", aliases, api::text_map);
     }
     let routes = draft.array("allowed_routes");
     if !routes.is_empty() {
@@ -79,7 +80,7 @@ fn key(world: &World<'_>, row: &Row, older: &[&Row], aliases: &mut BTreeSet<Stri
     }
     let mut metadata = draft.object("metadata");
     if let Some(asked) = metadata.remove("enforced_params").filter(|asked| !asked.is_null()) {
-        draft.put("enforced_params", asked);
+        draft.judged("enforced_params", asked, api::texts);
     }
     let more = (metadata.remove("temp_budget_increase"), metadata.remove("temp_budget_expiry"));
     if let (Some(more), Some(Value::String(until))) = more {
@@ -111,7 +112,7 @@ impl Draft<'_, '_> {
     /// The team, the organization and the user must have moved before, and its membership; a user
     /// who has no row is a name.
     fn owners(&mut self) {
-        self.copy("user_id", "user_id");
+        self.name("user_id", "user_id");
         self.organization();
         let user = self.text("user_id").unwrap_or_default();
         if self.world.users_left.contains(user) {
@@ -135,7 +136,7 @@ impl Draft<'_, '_> {
     fn temporary(&mut self, more: &Value, until: &str) {
         match values::moment(until) {
             Some(Moment::At(until)) if until > self.world.options.now => {
-                self.put("temp_budget_increase", more.clone());
+                self.judged("temp_budget_increase", more.clone(), api::budget);
                 self.put("temp_budget_expiry", values::iso(until));
             }
             Some(Moment::At(_)) => {}

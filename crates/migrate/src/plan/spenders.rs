@@ -20,7 +20,7 @@ pub(super) fn tags(world: &mut World<'_>) -> Vec<Item> {
         if !models.is_empty() {
             draft.keep_idle("models", true, Value::from(models));
         }
-        draft.copy("tag_name", "name");
+        draft.name("tag_name", "name");
         draft.budget_id();
         draft.spend();
         draft.made();

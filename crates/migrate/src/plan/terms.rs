@@ -1,7 +1,10 @@
 //! The terms of a spender, from the columns that LiteLLM's tables share, and its spend.
 
-use dunlin_ledger::Every;
-use dunlin_types::UnixMillis;
+use std::collections::BTreeSet;
+
+use dunlin_admin_api::values::{self as api, MAX_SINGLE, MAX_WINDOWS, Wrong};
+use dunlin_ledger::{BadDuration, Every};
+use dunlin_types::{AmountError, NanoUsd, UnixMillis};
 use serde_json::{Map, Value, json};
 
 use super::draft::Draft;
@@ -37,41 +40,44 @@ impl Draft<'_, '_> {
     }
 
     fn usd(&mut self, column: &str) {
-        let Some(amount) = self.read(column, "a number", |text| text.trim().parse::<f64>().ok())
-        else {
-            return;
-        };
-        if !amount.is_finite() {
-            self.changed(column, "neither a number nor a limit: left out, as LiteLLM reads it");
-        } else if amount < 0.0 {
-            self.changed(column, "negative: 0, which lets nothing through either");
-            self.put(column, 0);
-        } else {
-            self.put(column, json!(amount));
+        let Some(text) = self.text(column).map(str::trim) else { return };
+        match text.parse::<NanoUsd>() {
+            Err(AmountError::Negative) => {
+                self.changed(column, "negative: 0, which lets nothing through either");
+                self.put(column, 0);
+            }
+            Err(AmountError::Unreadable) if text.parse::<f64>().is_ok() => {
+                self.changed(column, "neither a number nor a limit: left out, as LiteLLM reads it");
+            }
+            Ok(_) | Err(_) => self.judged(column, number(text), api::budget),
         }
     }
 
     fn count(&mut self, column: &str) {
-        let Some(count) =
-            self.read(column, "a whole number", |text| text.trim().parse::<i64>().ok())
-        else {
-            return;
-        };
-        if count < 0 {
+        let Some(text) = self.text(column).map(str::trim) else { return };
+        if text.parse::<i64>().is_ok_and(|count| count < 0) {
             self.changed(column, "negative: 0, which lets nothing through either");
+            self.put(column, 0);
+            return;
         }
-        self.put(column, count.max(0));
+        let count = text.parse::<u64>().map_or_else(|_| text.into(), Value::from);
+        self.judged(column, count, api::count);
     }
 
-    /// A budget's period; one that cannot be read is a day, as for LiteLLM.
+    /// A budget's period; one that cannot be read is a day, as for LiteLLM. One that can be read and
+    /// is none here is in the way: a shorter one would let more through.
     pub(super) fn duration(&mut self, field: &str, text: &str) -> String {
         match Every::parse(text) {
-            Ok(_) => text.to_owned(),
-            Err(_) => {
+            Ok(_) => {}
+            Err(BadDuration::Unreadable) => {
                 self.changed(field, format!("`{text}` is no duration: a day, as LiteLLM takes it"));
-                A_DAY.to_owned()
+                return A_DAY.to_owned();
+            }
+            Err(bad @ (BadDuration::Nothing | BadDuration::TooLong | BadDuration::Months)) => {
+                self.blocked(field, format!("`{text}` is {bad}"));
             }
         }
+        text.to_owned()
     }
 
     /// Budgets beside the main one. What was spent in them LiteLLM does not store.
@@ -86,17 +92,23 @@ impl Draft<'_, '_> {
                 return;
             }
         };
-        let mut windows = Vec::new();
+        let (mut windows, mut lengths) = (Vec::new(), BTreeSet::new());
         for item in &items {
             let duration = item.get("budget_duration").and_then(Value::as_str);
-            let budget = item.get("max_budget").filter(|budget| budget.is_number());
-            let (Some(duration), Some(budget)) = (duration, budget) else {
+            let (Some(duration), Some(budget)) = (duration, item.get("max_budget")) else {
                 self.blocked("budget_limits", "a window has a budget_duration and a max_budget");
                 return;
             };
             let duration = self.duration("budget_limits", duration);
+            if let Err(wrong) = api::budget(budget) {
+                self.refused("budget_limits", budget, &wrong);
+            }
             windows.push(json!({"budget_duration": duration, "max_budget": budget}));
+            if !lengths.insert(duration.clone()) {
+                self.blocked("budget_limits", format!("there are two windows of {duration}"));
+            }
         }
+        self.bounded("budget_limits", windows.len(), MAX_WINDOWS);
         if !windows.is_empty() {
             let reason = "the windows begin at 0: LiteLLM does not store what was spent in them";
             self.changed("budget_limits", reason);
@@ -113,6 +125,9 @@ impl Draft<'_, '_> {
         let mut kept = Map::new();
         for (model, budget) in budgets {
             let Value::Object(fields) = &budget else {
+                if let Err(wrong) = api::budget(&budget) {
+                    self.refused("model_max_budget", &budget, &wrong);
+                }
                 kept.insert(model, budget);
                 continue;
             };
@@ -124,17 +139,50 @@ impl Draft<'_, '_> {
                         let duration = self.duration("model_max_budget", text);
                         known.insert(name.clone(), duration.into());
                     }
-                    ("max_budget" | "budget_limit" | "rpm_limit" | "tpm_limit", value) => {
-                        known.insert(name.clone(), value.clone());
+                    ("max_budget" | "budget_limit", value) => {
+                        self.single(&mut known, (name, value), api::budget);
+                    }
+                    ("rpm_limit" | "tpm_limit", value) => {
+                        self.single(&mut known, (name, value), api::count);
                     }
                     _ => self.changed("model_max_budget", format!("`{name}` is left out")),
                 }
             }
+            for (one, other) in [("max_budget", "budget_limit"), ("budget_duration", "time_period")]
+            {
+                if let (Some(first), Some(second)) = (known.get(one), known.get(other))
+                    && first != second
+                {
+                    let reason = format!("of `{model}`, `{one}` and `{other}` differ");
+                    self.blocked("model_max_budget", reason);
+                }
+            }
             kept.insert(model, Value::Object(known));
         }
+        self.bounded("model_max_budget", kept.len(), MAX_SINGLE);
         let reason = "single models begin at 0: LiteLLM does not store what was spent on them";
         self.changed("model_max_budget", reason);
         self.put("model_max_budget", kept);
+    }
+
+    /// One word about a single model.
+    fn single<T>(
+        &mut self,
+        known: &mut Map<String, Value>,
+        (name, value): (&str, &Value),
+        read: fn(&Value) -> Result<T, Wrong>,
+    ) {
+        if let Err(wrong) = read(value) {
+            self.refused("model_max_budget", value, &wrong);
+        }
+        known.insert(name.to_owned(), value.clone());
+    }
+
+    /// More than there may be is in the way.
+    pub(super) fn bounded(&mut self, field: &str, count: usize, most: usize) {
+        if count > most {
+            self.blocked(field, format!("it has {count} entries, and may have {most}"));
+        }
     }
 
     /// The shared budget, which must have moved before.
@@ -156,16 +204,19 @@ impl Draft<'_, '_> {
     /// What was spent in the present period. Of a budget that is shared, each spends its own; its
     /// period is the shared one.
     pub(super) fn spend(&mut self) {
-        let spent = self.read("spend", "a number", |text| text.trim().parse::<f64>().ok());
-        let spent = match spent {
-            Some(spent) if spent.is_finite() && spent > 0.0 => spent,
-            Some(0.0) => return,
-            Some(_) => {
+        let Some(text) = self.text("spend").map(str::trim) else { return };
+        match text.parse::<NanoUsd>() {
+            Ok(NanoUsd::ZERO) => return,
+            Err(AmountError::Negative) => {
+                self.changed("spend", "negative: 0");
+                return;
+            }
+            Err(AmountError::Unreadable) if text.parse::<f64>().is_ok() => {
                 self.changed("spend", "neither a number nor more than nothing: 0");
                 return;
             }
-            None => return,
-        };
+            Ok(_) | Err(_) => {}
+        }
         let own = self.fields.get("budget_duration").and_then(Value::as_str).map(str::to_owned);
         let own_end = self.moment("budget_reset_at");
         let shared = self.fields.get("budget_id").and_then(Value::as_str);
@@ -190,8 +241,14 @@ impl Draft<'_, '_> {
                 self.changed("budget_reset_at", reason);
             }
         }
-        self.put("spend", json!(spent));
+        self.judged("spend", number(text), api::usd);
     }
+}
+
+/// A number as JSON has it, or what a text is instead.
+fn number(text: &str) -> Value {
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
+    number.map_or_else(|| text.into(), |number| json!(number))
 }
 
 fn apart(a: UnixMillis, b: UnixMillis) -> u64 {

@@ -34,7 +34,7 @@ pub(super) fn users(world: &mut World<'_>) -> Vec<Item> {
             items.push(draft.needless(USERS, object, "it stands for the master key"));
             continue;
         }
-        draft.copy("user_id", "user_id");
+        draft.name("user_id", "user_id");
         draft.copy("user_alias", "user_alias");
         let email = draft.email(&name);
         match draft.text("user_role") {

@@ -1,37 +1,65 @@
-//! What a JSON value is read as, as leniently as LiteLLM reads it.
+//! What a JSON value is read as, as leniently as LiteLLM reads it: by the admin API, and by whoever
+//! wants to know beforehand what the API will say.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use dunlin_types::{AmountError, NanoUsd};
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
-use super::fault::Step;
+/// Budgets beside the main one that somebody may have: each is a pot of every request.
+pub const MAX_WINDOWS: usize = 16;
+/// Models for which somebody may have a budget or a limit, and tags.
+pub const MAX_SINGLE: usize = 1_000;
 
 /// Why a value does not have the type it must have.
-pub(crate) struct Wrong {
-    pub(super) r#type: &'static str,
-    pub(super) msg: Cow<'static, str>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// FastAPI's word for it.
+    pub r#type: &'static str,
+    /// For people.
+    pub msg: Cow<'static, str>,
     /// Inside the value.
-    pub(super) at: Option<Step>,
+    pub at: Option<Step>,
 }
 
-pub(crate) fn wrong(r#type: &'static str, msg: &'static str) -> Wrong {
+/// One step on the way to a value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Step {
+    /// Into an object.
+    Name(String),
+    /// Into a list.
+    Index(usize),
+}
+
+/// Why a value is refused, in a text that names no value.
+#[must_use]
+pub fn wrong(r#type: &'static str, msg: &'static str) -> Wrong {
     Wrong { r#type, msg: Cow::Borrowed(msg), at: None }
 }
 
 /// A value of the right type that cannot be meant, with the reason.
-pub(crate) fn senseless(reason: String) -> Wrong {
+#[must_use]
+pub fn senseless(reason: String) -> Wrong {
     Wrong { r#type: "value_error", msg: Cow::Owned(reason), at: None }
 }
 
-pub(crate) fn text(value: &Value) -> Result<String, Wrong> {
+/// A text.
+///
+/// # Errors
+/// Another type or value.
+pub fn text(value: &Value) -> Result<String, Wrong> {
     let text = value.as_str().map(str::to_owned);
     text.ok_or_else(|| wrong("string_type", "Input should be a valid string"))
 }
 
 /// Lenient, as LiteLLM: numbers and words that mean yes or no are taken too.
-pub(crate) fn flag(value: &Value) -> Result<bool, Wrong> {
+///
+/// # Errors
+/// Another type or value.
+pub fn flag(value: &Value) -> Result<bool, Wrong> {
     let word = match value {
         Value::Bool(flag) => return Ok(*flag),
         Value::String(word) => word.to_ascii_lowercase(),
@@ -46,7 +74,10 @@ pub(crate) fn flag(value: &Value) -> Result<bool, Wrong> {
 }
 
 /// A number that is not negative. Lenient, as LiteLLM: `"5"` and `5.0` are 5.
-pub(crate) fn count(value: &Value) -> Result<u64, Wrong> {
+///
+/// # Errors
+/// Another type or value.
+pub fn count(value: &Value) -> Result<u64, Wrong> {
     const MOST: f64 = 9e15;
     let number = match value {
         Value::Number(number) => number.as_u64().map(Ok).or(number.as_f64().map(Err)),
@@ -69,7 +100,10 @@ pub(crate) fn count(value: &Value) -> Result<u64, Wrong> {
 }
 
 /// An amount of US dollars, to the nano-dollar. `"5"` is 5; NaN and infinities are none.
-pub(crate) fn usd(value: &Value) -> Result<NanoUsd, Wrong> {
+///
+/// # Errors
+/// Another type or value.
+pub fn usd(value: &Value) -> Result<NanoUsd, Wrong> {
     let text = match value {
         Value::Number(number) => number.to_string(),
         Value::String(text) => text.trim().to_owned(),
@@ -85,7 +119,10 @@ pub(crate) fn usd(value: &Value) -> Result<NanoUsd, Wrong> {
 }
 
 /// A budget in US dollars: one that is not 0 does not become 0, which would let nothing through.
-pub(crate) fn budget(value: &Value) -> Result<NanoUsd, Wrong> {
+///
+/// # Errors
+/// Another type or value.
+pub fn budget(value: &Value) -> Result<NanoUsd, Wrong> {
     let amount = usd(value)?;
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let digits = text.split(['e', 'E']).next().unwrap_or_default();
@@ -97,7 +134,8 @@ pub(crate) fn budget(value: &Value) -> Result<NanoUsd, Wrong> {
 }
 
 /// Why a name may not be one: characters in it are not seen, or turn around what is.
-pub(crate) fn unseen(name: &str) -> Option<String> {
+#[must_use]
+pub fn unseen(name: &str) -> Option<String> {
     let is_unseen = |c: &char| {
         c.is_control()
             || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
@@ -107,10 +145,13 @@ pub(crate) fn unseen(name: &str) -> Option<String> {
 }
 
 /// A longer name is refused.
-pub(crate) const MAX_NAME_BYTES: usize = 256;
+pub const MAX_NAME_BYTES: usize = 256;
 
 /// A text that names something, which is not too long.
-pub(crate) fn name(value: &Value) -> Result<String, Wrong> {
+///
+/// # Errors
+/// Another type or value.
+pub fn name(value: &Value) -> Result<String, Wrong> {
     let name = text(value)?;
     if name.len() > MAX_NAME_BYTES {
         let length = name.len();
@@ -122,12 +163,18 @@ pub(crate) fn name(value: &Value) -> Result<String, Wrong> {
 }
 
 /// Several names.
-pub(crate) fn names(value: &Value) -> Result<Vec<String>, Wrong> {
+///
+/// # Errors
+/// Another type or value.
+pub fn names(value: &Value) -> Result<Vec<String>, Wrong> {
     each(value, name)
 }
 
 /// Numbers by name, such as requests a minute for single models.
-pub(crate) fn counts(value: &Value) -> Result<BTreeMap<String, u64>, Wrong> {
+///
+/// # Errors
+/// Another type or value.
+pub fn counts(value: &Value) -> Result<BTreeMap<String, u64>, Wrong> {
     let entry = |(name, value): (&String, &Value)| match count(value) {
         Ok(value) => Ok((name.clone(), value)),
         Err(wrong) => Err(Wrong { at: Some(Step::Name(name.clone())), ..wrong }),
@@ -135,7 +182,11 @@ pub(crate) fn counts(value: &Value) -> Result<BTreeMap<String, u64>, Wrong> {
     object(value)?.iter().map(entry).collect()
 }
 
-pub(crate) fn texts(value: &Value) -> Result<Vec<String>, Wrong> {
+/// Several texts.
+///
+/// # Errors
+/// Another type or value.
+pub fn texts(value: &Value) -> Result<Vec<String>, Wrong> {
     each(value, text)
 }
 
@@ -147,7 +198,11 @@ fn each<T>(value: &Value, read: fn(&Value) -> Result<T, Wrong>) -> Result<Vec<T>
     items.iter().enumerate().map(item).collect()
 }
 
-pub(crate) fn text_map(value: &Value) -> Result<BTreeMap<String, String>, Wrong> {
+/// Texts by name.
+///
+/// # Errors
+/// Another type or value.
+pub fn text_map(value: &Value) -> Result<BTreeMap<String, String>, Wrong> {
     let entry = |(name, value): (&String, &Value)| match text(value) {
         Ok(value) => Ok((name.clone(), value)),
         Err(wrong) => Err(Wrong { at: Some(Step::Name(name.clone())), ..wrong }),
@@ -155,12 +210,20 @@ pub(crate) fn text_map(value: &Value) -> Result<BTreeMap<String, String>, Wrong>
     object(value)?.iter().map(entry).collect()
 }
 
-pub(crate) fn object(value: &Value) -> Result<&serde_json::Map<String, Value>, Wrong> {
+/// An object.
+///
+/// # Errors
+/// Another type or value.
+pub fn object(value: &Value) -> Result<&Map<String, Value>, Wrong> {
     let object = value.as_object();
     object.ok_or_else(|| wrong("dict_type", "Input should be a valid dictionary"))
 }
 
-pub(crate) fn list(value: &Value) -> Result<&[Value], Wrong> {
+/// A list.
+///
+/// # Errors
+/// Another type or value.
+pub fn list(value: &Value) -> Result<&[Value], Wrong> {
     let items = value.as_array().map(Vec::as_slice);
     items.ok_or_else(|| wrong("list_type", "Input should be a valid list"))
 }
