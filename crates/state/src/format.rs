@@ -23,7 +23,7 @@ impl Format {
     /// The one in which every log begins.
     pub const FIRST: Self = Self(2);
     /// The newest that this version knows.
-    pub const NEWEST: Self = Self(3);
+    pub const NEWEST: Self = Self(4);
 
     /// [`Command::HoldFormat`].
     const HOLDS: Self = Self(3);
@@ -34,6 +34,8 @@ impl Format {
     pub(crate) const KEEPS_PROMISES: Self = Self(3);
     /// What was not used of a lease is known when its period is over.
     pub(crate) const KEEPS_PASTS: Self = Self(3);
+    /// The same when whose budget it is is deleted.
+    pub(crate) const KEEPS_PASTS_OF_DELETED: Self = Self(4);
     /// No two users have one `sso_user_id`.
     pub(crate) const UNIQUE_SSO_IDS: Self = Self(3);
     /// The former text of a key is the key's for as long as it works, and no longer than the key.

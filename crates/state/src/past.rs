@@ -1,5 +1,6 @@
-//! What nodes may have spent in periods of budgets that are over, and not settled: the leases that say
-//! so end with their period. Whoever answers for what a node that is away has recorded has to know.
+//! What nodes may have spent in periods of budgets that are over, or of budgets that are deleted, and
+//! not settled: the leases that say so end with them. Whoever answers for what a node that is away has
+//! recorded has to know.
 
 use dunlin_ledger::Lease;
 use dunlin_types::{Epoch, NanoUsd, NodeId, UnixMillis};
@@ -26,7 +27,7 @@ pub(crate) struct Past {
 }
 
 impl Pasts {
-    /// A lease ended with its period.
+    /// A lease ended with its period, or its budget.
     pub(crate) fn add(&mut self, lease: &Lease, at: UnixMillis) {
         let past = self.0.entry(lease.node).or_default();
         past.epoch = past.epoch.max(lease.epoch);

@@ -10,11 +10,12 @@ use proptest::prelude::*;
 use super::*;
 
 /// A recorded log of each format: `index at entry`, one a line. Never edited; a release that
-/// writes more adds another. That of format 3 was begun under format 2 and asks for the same before and
+/// writes more adds another. Each was begun under the format before and asks for the same before and
 /// after it was raised.
 const RECORDED: &[(&str, &str)] = &[
     (include_str!("../testdata/format-2.log"), include_str!("../testdata/format-2.digest")),
     (include_str!("../testdata/format-3.log"), include_str!("../testdata/format-3.digest")),
+    (include_str!("../testdata/format-4.log"), include_str!("../testdata/format-4.digest")),
 ];
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dunlin_types::{EntityId, KeyDigest, UnixMillis};
 
 use super::{keys, met, promised, seen};
+use crate::Format;
 use crate::command::{Entity, EntityChanges, Kind, Member, MemberChanges, Rejected, Reply};
 use crate::state::{Holder, State};
 
@@ -309,11 +310,15 @@ pub(super) fn unknown(kind: Kind, name: &str) -> Rejected {
     Rejected::UnknownEntity { kind, name: name.to_owned() }
 }
 
-/// Nothing is counted for a number any more. It is never used again.
+/// Nothing is counted for a number any more. It is never used again. What its leases let nodes spend
+/// may still be settled for others, and is in nobody's log before.
 pub(super) fn forget(state: &mut State, id: EntityId) {
     state.holders.remove(&id);
     state.spent.remove(&id);
     for pot in state.pots_of(id).map(|(pot, _)| pot.clone()).collect::<Vec<_>>() {
-        state.pots.remove(&pot);
+        let gone = state.pots.remove(&pot).expect("it was there just now");
+        if state.format >= Format::KEEPS_PASTS_OF_DELETED {
+            gone.leases.iter().for_each(|lease| state.pasts.add(lease, state.at));
+        }
     }
 }

@@ -430,3 +430,27 @@ fn what_a_node_may_have_spent_in_a_period_that_is_over_is_known_until_it_has_set
         assert_eq!(unsettled(&script), None);
     }
 }
+
+/// A stream that ends after its key is deleted is settled for the others, and is in no log before.
+#[test]
+fn what_a_node_may_have_spent_for_whom_is_deleted_is_known_until_it_has_settled() {
+    let unsettled = |script: &Script| script.state.unsettled().get(&NODE).map(|unused| unused.0);
+    let deleted = |format: Option<Format>| {
+        let mut script = with_budget();
+        if let Some(to) = format {
+            script.run(Command::RaiseFormat { to }).expect("news");
+        }
+        script.run(ask(1, 0, 60)).expect("granted");
+        script.run(settle(1, 0, 1, 20)).expect("settled");
+        script.run(Command::DeleteKeys { tokens: vec![KeyDigest::of("sk-a")] }).expect("known");
+        script
+    };
+    assert_eq!(unsettled(&deleted(Some(Format(3)))), None, "an earlier version does not know");
+    let mut script = deleted(Some(Format::NEWEST));
+    assert_eq!(unsettled(&script), Some(40));
+    assert_eq!(script.state.pot(&pot()), None);
+    script.run(settle(1, 1, 2, 5)).expect("settled");
+    assert_eq!(script.state.total_spent().cost, NanoUsd(25), "it counts for the whole");
+    script.run(Command::CloseLives { node: NODE, through: Epoch(1) }).expect("closed");
+    assert_eq!(unsettled(&script), None);
+}
