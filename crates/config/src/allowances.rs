@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dunlin_ledger::{Allowance, Length};
+use dunlin_ledger::{Allowance, BadDuration, Length};
 
 use crate::budgets;
 use crate::diagnostic::{Code, Diagnostic};
@@ -82,7 +82,16 @@ fn one(what: &str, map: &Map, (amounts, periods): Names, report: &mut Report) ->
     let Some((period, node)) = first(periods) else { return Some(Allowance { most, every: None }) };
     let every = report.text(&period, Some(node))?;
     if let Err(bad) = Length::of_period(every) {
-        return report.wrong_value(&period, node, &format!("is {bad}"));
+        let diagnostic = Diagnostic::error(Code::WrongValue, format!("{period} is {bad}"));
+        let diagnostic = diagnostic.at(node.place, "");
+        // It was taken once, and bound nothing.
+        match bad {
+            BadDuration::Nothing => report.outdated(diagnostic),
+            BadDuration::Unreadable | BadDuration::TooLong | BadDuration::Months => {
+                report.push(diagnostic);
+            }
+        }
+        return None;
     }
     Some(Allowance { most, every: Some(every.to_owned()) })
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use dunlin_ledger::Every;
 
+use crate::diagnostic::{Code, Diagnostic};
 use crate::key_rules::{self, KeyRules};
 use crate::report::Report;
 use crate::tree::{Map, Node};
@@ -23,6 +24,8 @@ const BOUNDS: &[&str] = &[
 /// before the others.
 const USER_MOST: &[&str] =
     &["max_internal_user_budget", "default_max_internal_user_budget", "max_user_budget"];
+/// The fields that are periods.
+const PERIODS: [&str; 2] = ["budget_duration", "team_member_budget_duration"];
 const AVAILABLE: &str = "available_teams";
 const USER_PERIOD: &str = "internal_user_budget_duration";
 
@@ -50,6 +53,7 @@ pub(crate) fn read(root: &Map, report: &mut Report) -> Grants {
     let settings = settings.unwrap_or(&empty);
     let mut fields = |name: &str| -> BTreeMap<String, String> {
         let map = report.map(&format!("litellm_settings.{name}"), settings.get(name));
+        map.into_iter().for_each(|map| check_periods(name, map, report));
         let entries = map.into_iter().flat_map(|map| &map.entries);
         let present = entries.filter(|(_, node)| node.value_is_there());
         present.map(|(key, node)| (key.text.clone(), node.public_json())).collect()
@@ -75,6 +79,20 @@ pub(crate) fn read(root: &Map, report: &mut Report) -> Grants {
         report.wrong_value::<()>(what, node, &format!("has `{name}`; it bounds {known}"));
     }
     grants
+}
+
+/// A period that no key, user or team may have would keep each from being made.
+fn check_periods(setting: &str, given: &Map, report: &mut Report) {
+    for name in PERIODS {
+        let Some((node, text)) = given.get(name).and_then(|node| Some((node, node.as_text()?)))
+        else {
+            continue;
+        };
+        if let Err(bad) = Every::parse(text) {
+            let message = format!("litellm_settings.{setting}.{name} is {bad}");
+            report.outdated(Diagnostic::error(Code::WrongValue, message).at(node.place, ""));
+        }
+    }
 }
 
 fn available_teams(settings: &Map, report: &mut Report) -> Vec<String> {

@@ -101,7 +101,7 @@ pub struct Options {
     /// What is published about models.
     pub prices: Arc<Table>,
     /// The cluster has accepted the config: names in it that lead nowhere are warned of, since a
-    /// model that was set over the API may be gone.
+    /// model that was set over the API may be gone, and so is what earlier versions let in.
     pub accepted: bool,
 }
 
@@ -190,6 +190,7 @@ fn read(
     check::sections(root.as_map()?, report);
     pricing::refuse_fetching(environment.get("LITELLM_MODEL_COST_MAP_URL"), report);
     let stores_models = settings::stores_models(root.as_map()?, &environment, report);
+    report.is_accepted(options.accepted);
     report.let_names_dangle(options.accepted || stores_models == Some(true));
     let (basis, refused) = Basis::new(root, environment, options, &additions.credentials, report);
     left_out.extend(refused);

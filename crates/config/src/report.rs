@@ -46,6 +46,7 @@ pub enum Fate {
 pub(crate) struct Report {
     strict: bool,
     names_dangle: bool,
+    accepted: bool,
     diagnostics: Vec<Diagnostic>,
     notes: BTreeSet<Note>,
     not_yet: BTreeSet<String>,
@@ -55,12 +56,26 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn new(strict: bool) -> Self {
         let (diagnostics, notes, not_yet, settings) = Default::default();
-        Self { strict, names_dangle: false, diagnostics, notes, not_yet, settings }
+        let (names_dangle, accepted) = (false, false);
+        Self { strict, names_dangle, accepted, diagnostics, notes, not_yet, settings }
     }
 
     /// Whether what a name stands for may come or go while the config is in force.
     pub(crate) fn let_names_dangle(&mut self, may: bool) {
         self.names_dangle = may;
+    }
+
+    /// Whether the cluster has the config in force.
+    pub(crate) fn is_accepted(&mut self, accepted: bool) {
+        self.accepted = accepted;
+    }
+
+    /// What was taken before it was refused: who has it in force goes on without it.
+    pub(crate) fn outdated(&mut self, mut diagnostic: Diagnostic) {
+        if self.accepted {
+            diagnostic.severity = Severity::Warning;
+        }
+        self.push(diagnostic);
     }
 
     /// A name that leads nowhere.

@@ -176,7 +176,7 @@ fn providers(source: &Source<'_>, now: UnixMillis, page: &mut Page) {
     for (provider, allowance) in &source.serving.catalog.provider_budgets {
         let pot = PotId { of: PROVIDERS, line: Line::Model(provider.to_string()) };
         let (spent, begun) = source.state.spend(&pot);
-        let length = allowance.every.as_ref().and_then(|every| Length::parse(every).ok());
+        let length = allowance.every.as_ref().and_then(|every| Length::of_period(every).ok());
         let period = length.and_then(|length| length.rolling(begun, now).ok());
         let is_over = period.is_some_and(|period| period.start != begun);
         let gone = if is_over { NanoUsd::ZERO } else { spent + source.state.withheld(&pot) };

@@ -55,7 +55,7 @@ fn row(
     now: UnixMillis,
 ) -> Value {
     // A period that is over ends for all with the next use.
-    let running = |every: &String| Length::parse(every).ok()?.rolling(begun, now).ok();
+    let running = |every: &String| Length::of_period(every).ok()?.rolling(begun, now).ok();
     let period: Option<Period> = every.as_ref().and_then(running);
     let is_over = period.is_some_and(|period| period.start != begun);
     let spent = if is_over { NanoUsd::ZERO } else { spent };

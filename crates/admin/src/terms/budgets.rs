@@ -32,7 +32,7 @@ impl View {
         let models = models.into_iter().filter_map(|(model, budget)| {
             let pot = PotId { of, line: Line::Model(model.clone()) };
             let begun = self.state.spend(&pot).1;
-            let length = budget.duration.as_ref().and_then(|text| Length::parse(text).ok());
+            let length = budget.duration.as_ref().and_then(|text| Length::of_period(text).ok());
             let period = length.and_then(|length| length.rolling(begun, self.now).ok());
             let mut told = self.told(&pot, budget.duration.as_ref(), budget.max_budget?, period);
             told["model"] = json!(model);

@@ -137,5 +137,5 @@ fn running(
         return period(rules, renewal, now);
     }
     let (_, begun) = state.spend(pot);
-    Length::parse(renewal?.every).and_then(|length| length.rolling(begun, now)).ok()
+    Length::of_period(renewal?.every).and_then(|length| length.rolling(begun, now)).ok()
 }

@@ -3,7 +3,8 @@
 use dunlin_ledger::Allowance;
 use dunlin_types::{NanoUsd, OnLoss};
 
-use super::{deployment, loaded, outcome};
+use super::{deployment, document, environment, loaded, options, outcome};
+use crate::{Options, load};
 
 fn config(params: &str, settings: &str) -> String {
     format!(
@@ -64,6 +65,24 @@ fn a_budget_that_cannot_be_kept_is_told() {
         let found: Vec<_> = found.iter().map(crate::Diagnostic::headline).collect();
         assert!(found.iter().any(|line| line.contains(told)), "{told}: {found:?}");
     }
+}
+
+/// An earlier version took it, and a cluster that has it in force must start with this one.
+#[test]
+fn a_period_of_no_length_that_is_in_force_is_warned_of_and_binds_nothing() {
+    let settings = "router_settings: {provider_budget_config: {openai: {budget_limit: 1, \
+                    time_period: 0d}}}\n\
+                    litellm_settings: {default_key_generate_params: {budget_duration: 0d}}\n";
+    let text = config(", max_budget: 1, budget_duration: 0s", settings);
+    let found = outcome(&text);
+    assert!(found.loaded.is_none());
+    let accepted = Options { accepted: true, ..options() };
+    let in_force = load(&document(&text), &environment(), &accepted);
+    let told = in_force.diagnostics.iter().filter(|told| told.headline().contains("too short"));
+    assert_eq!(told.count(), 3, "{:?}", in_force.diagnostics);
+    let loaded = in_force.loaded.expect("it is in force");
+    assert_eq!(deployment(&loaded, "m", 0).budget, None);
+    assert!(loaded.catalog.provider_budgets.is_empty());
 }
 
 #[test]
