@@ -66,6 +66,9 @@ pub(crate) enum Error {
     NotEnforced { fields: Vec<&'static str> },
     #[error("{reason}")]
     BadField { name: &'static str, reason: String },
+    /// The config does not say where to. The status and the type are LiteLLM's.
+    #[error("{reason}")]
+    NotSet { reason: String },
     /// Either value could be meant.
     #[error("`{name}` is given twice: send it once")]
     Twice { name: String },
@@ -178,6 +181,7 @@ impl Error {
                 of(400, "bad_request_error", first.filter(|path| !path.is_empty()))
             }
             Self::BadField { name, .. } => of(400, "bad_request_error", Some(name)),
+            Self::NotSet { .. } => of(422, "auth_error", Some("None")),
             Self::Twice { name } => of(400, "bad_request_error", Some(name)),
             Self::NoSuchKey { name } => of(404, "not_found_error", Some(name)),
             Self::Propose(error) => self.of_propose(error, of),

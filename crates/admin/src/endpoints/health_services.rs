@@ -9,6 +9,7 @@ use serde_json::json;
 use super::ok;
 use crate::Admin;
 use crate::error::Error;
+use crate::request::fault::Fault;
 use crate::routes::{Request, Routes, Who};
 
 pub(super) fn add(routes: Routes) -> Routes {
@@ -17,18 +18,29 @@ pub(super) fn add(routes: Routes) -> Routes {
 
 async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let bad = |reason| Error::BadField { name: "service", reason };
-    let name =
-        asked.param("service").ok_or_else(|| bad("Service must be specified.".to_owned()))?;
+    let missing = || vec![Fault::of("query", "service", "missing", "Field required")];
+    let name = asked.param("service").ok_or_else(|| Error::Invalid(missing()))?;
     match admin.0.callbacks.try_out(name).await {
         Ok(()) => {
             let message = format!("A test record was taken - check {name}.");
             Ok(ok(&json!({"status": "success", "message": message})))
         }
+        Err(Untaken::Unset) if ALERTS.contains(&name) => Err(Error::NotSet { reason: alert(name) }),
         Err(Untaken::Unset) => Err(bad(unset(name))),
         Err(untaken @ Untaken::Refused { .. }) => {
             Err(Error::Unreadable { reason: untaken.to_string() })
         }
     }
+}
+
+/// What LiteLLM sends alerts to.
+const ALERTS: [&str; 4] = ["email", "slack", "slack_budget_alerts", "webhook"];
+
+fn alert(name: &str) -> String {
+    format!(
+        "\"{name}\" not in proxy config: general_settings. Unable to test this. No alerts are sent: \
+         Prometheus rules on /metrics take their place"
+    )
 }
 
 /// Why there is nobody to send to, and what to do.
@@ -54,6 +66,6 @@ mod tests {
     fn who_is_not_there_is_told_how_to_be() {
         assert!(unset("langfuse").contains("set LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY"));
         assert!(unset("langfus").contains("Did you mean `langfuse`?"));
-        assert!(unset("slack").contains("Service=slack not in generic_api, langfuse, otel"));
+        assert!(unset("arize").contains("Service=arize not in generic_api, langfuse, otel"));
     }
 }
