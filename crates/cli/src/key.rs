@@ -15,6 +15,8 @@ mod regenerate;
 mod row;
 mod update;
 
+pub(crate) use row::hash;
+
 /// What can be done with keys.
 #[derive(Subcommand, Debug)]
 pub enum KeyCommand {

@@ -9,9 +9,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Result};
+use crate::key;
 use crate::session::{Object, Session};
 use crate::table::{dollars, table};
 use crate::target::Target;
+use crate::terms::named;
 
 /// What the options for days are called by nodes, and here.
 const FROM_TO: [(&str, &str); 2] = [("start_date", "--from"), ("end_date", "--to")];
@@ -26,6 +28,7 @@ pub struct SpendArgs {
     by: By,
     /// The number of days up to and including today. Days are in UTC.
     #[arg(long, value_name = "DAYS", default_value_t = 30, conflicts_with = "from")]
+    #[arg(allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(DAYS_KEPT)))]
     days: u32,
     /// From this day on, `YYYY-MM-DD`.
@@ -34,20 +37,20 @@ pub struct SpendArgs {
     /// Up to and including this day.
     #[arg(long, value_name = "DAY", requires = "from")]
     to: Option<String>,
-    /// Only spend with this key: its clear text or its hash.
-    #[arg(long, value_name = "KEY")]
+    /// Only spend with this key: its alias, its hash or the key itself.
+    #[arg(long, value_name = "NAME", value_parser = named)]
     key: Option<String>,
     /// Only spend of these teams.
-    #[arg(long, value_name = "ID,...")]
+    #[arg(long, value_name = "ID,...", value_parser = named)]
     team: Option<String>,
     /// Only spend of these users.
-    #[arg(long, value_name = "ID,...")]
+    #[arg(long, value_name = "ID,...", value_parser = named)]
     user: Option<String>,
     /// Only spend of these organizations.
-    #[arg(long, value_name = "ID,...")]
+    #[arg(long, value_name = "ID,...", value_parser = named)]
     organization: Option<String>,
     /// Only spend on these models.
-    #[arg(long, value_name = "NAME,...")]
+    #[arg(long, value_name = "NAME,...", value_parser = named)]
     model: Option<String>,
     #[command(flatten)]
     pub(crate) target: Target,
@@ -204,7 +207,12 @@ fn is_hash(name: &str) -> bool {
 
 pub(crate) async fn run(args: &SpendArgs, session: &Session) -> Result {
     let days = args.days.to_string();
-    let query = query(args, &days)?;
+    let mut query = query(args, &days)?;
+    let key = match &args.key {
+        Some(name) => Some(key::hash(session, name).await?),
+        None => None,
+    };
+    query.extend(key.as_deref().map(|key| ("api_key", key)));
     let answer = session.get(args.by.path(), &query).await;
     let answer = answer.map_err(|told| told.naming(&FROM_TO))?;
     let Activity { results, metadata } = answer.read()?;
@@ -256,7 +264,6 @@ fn query<'a>(args: &'a SpendArgs, days: &'a str) -> Result<Vec<(&'static str, &'
         ("user_id", &args.user),
         ("organization_ids", &args.organization),
         ("model", &args.model),
-        ("api_key", &args.key),
     ];
     let given = filters.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
     let given: Vec<_> = given.collect();

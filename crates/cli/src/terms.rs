@@ -12,19 +12,19 @@ pub(crate) type Flag = (&'static str, &'static str);
 #[derive(Args, Debug)]
 pub(crate) struct Terms {
     /// The models that may be called [default: all].
-    #[arg(long, value_name = "MODEL,...", value_delimiter = ',')]
+    #[arg(long, value_name = "MODEL,...", value_delimiter = ',', value_parser = named)]
     models: Option<Vec<String>>,
     /// The budget for a period, in US dollars; 0 allows no spend.
     #[arg(long, value_name = "USD", allow_negative_numbers = true)]
     max_budget: Option<String>,
     /// The budget's period: `1d`, `7d`, `30d`, `1mo` [default: for ever].
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = named)]
     every: Option<String>,
     /// A budget in US dollars that is only logged when exceeded, never enforced.
     #[arg(long, value_name = "USD", allow_negative_numbers = true)]
     soft_budget: Option<String>,
     /// The shared budget to use: see `dunlin budget list`.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = named)]
     budget: Option<String>,
     /// Admit a request only if its highest possible cost is left in the budget. The budget is then
     /// never overspent; requests should set `max_tokens`.
@@ -42,10 +42,10 @@ pub(crate) struct Terms {
     parallel: Option<u64>,
     /// What a node does about these limits when it cannot reach the node that counts them: full,
     /// share, closed, open.
-    #[arg(long, value_name = "WHAT")]
+    #[arg(long, value_name = "WHAT", value_parser = named)]
     on_loss: Option<String>,
     /// Tags added to each request, for reports and for tag budgets.
-    #[arg(long, value_name = "TAG,...", value_delimiter = ',')]
+    #[arg(long, value_name = "TAG,...", value_delimiter = ',', value_parser = named)]
     tags: Option<Vec<String>>,
 }
 
@@ -82,6 +82,12 @@ impl Terms {
             self.tags.clone().map(Value::from),
         ]
     }
+}
+
+/// A name or a text that is there: an unset variable of a script must not stand for none.
+pub(crate) fn named(text: &str) -> std::result::Result<String, &'static str> {
+    let help = "it is empty: leave it out for none; an update takes a field away with --clear";
+    if text.trim().is_empty() { Err(help) } else { Ok(text.to_owned()) }
 }
 
 /// A number of requests or tokens.

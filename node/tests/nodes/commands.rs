@@ -402,6 +402,16 @@ async fn what_cannot_be_meant_is_refused_before_a_node_is_asked() -> anyhow::Res
         "key update app --clear colour",
         "key update app --rpm 5 --clear rpm",
         "key info a b",
+        "key create --tags ,,",
+        "key create --models ,",
+        "key create --alias=",
+        "key create --user=",
+        "key create --team=",
+        "key create --aliases x=a,x=b",
+        "spend --days -1",
+        "spend --key=",
+        "log list --limit -1",
+        "audit list --limit 0",
         "completion powerless",
     ] {
         let ended = nobody.run(line).await?;

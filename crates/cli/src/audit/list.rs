@@ -39,7 +39,8 @@ pub struct ListArgs {
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// The most rows to show.
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = table::rows)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = table::rows,
+        allow_negative_numbers = true)]
     limit: usize,
 }
 

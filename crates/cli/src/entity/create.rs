@@ -6,10 +6,12 @@ use super::fields::{self, Fields};
 use super::noun::{Noun, cell};
 use crate::failure::Result;
 use crate::session::Session;
+use crate::terms::named;
 
 #[derive(Args, Debug)]
 pub struct CreateArgs {
     /// Its id [default: a random one].
+    #[arg(value_parser = named)]
     id: Option<String>,
     #[command(flatten)]
     fields: Fields,

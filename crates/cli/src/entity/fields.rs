@@ -6,21 +6,21 @@ use serde_json::Value;
 use super::noun::Noun;
 use crate::failure::{Failure, Result};
 use crate::session::Object;
-use crate::terms::{self, Flag, TERMS, Terms};
+use crate::terms::{self, Flag, TERMS, Terms, named};
 
 #[derive(Args, Debug)]
 pub(super) struct Fields {
     /// A display name.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = named)]
     alias: Option<String>,
     /// A team's organization.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = named)]
     organization: Option<String>,
     /// A user's email address.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = named)]
     email: Option<String>,
     /// What a user may do: proxy_admin, internal_user, ...
-    #[arg(long, value_name = "ROLE")]
+    #[arg(long, value_name = "ROLE", value_parser = named)]
     role: Option<String>,
     #[command(flatten)]
     terms: Terms,

@@ -6,10 +6,12 @@ use super::fields::{self, Fields};
 use super::noun::{Noun, cell};
 use crate::failure::Result;
 use crate::session::Session;
+use crate::terms::named;
 
 #[derive(Args, Debug)]
 pub struct UpdateArgs {
     /// Its id.
+    #[arg(value_parser = named)]
     id: String,
     #[command(flatten)]
     fields: Fields,

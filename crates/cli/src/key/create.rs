@@ -15,7 +15,7 @@ pub struct CreateArgs {
 }
 
 pub(super) async fn run(args: &CreateArgs, session: &Session) -> Result {
-    let answer = session.post("/key/generate", &args.fields.given()).await;
+    let answer = session.post("/key/generate", &args.fields.given()?).await;
     let answer = answer.map_err(|failure| failure.of_flags(fields::all()))?;
     let made = Row::of(&answer, answer.read()?)?;
     let clear = made.row.key.as_ref().ok_or_else(|| answer.strange("it shows no key"))?;

@@ -7,17 +7,18 @@ use super::row::{Page, Row, count};
 use crate::failure::Result;
 use crate::session::{Object, Session};
 use crate::table::{listed, table};
+use crate::terms::named;
 
 #[derive(Args, Debug)]
 pub struct ListArgs {
     /// Only keys with this text in their alias or at the start of their hash.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = named)]
     search: Option<String>,
     /// Only keys of this user.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = named)]
     user: Option<String>,
     /// Only keys of this team.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = named)]
     team: Option<String>,
 }
 

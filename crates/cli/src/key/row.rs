@@ -135,12 +135,7 @@ pub(super) async fn find(session: &Session, name: &str) -> Result<Row> {
         // An unset variable of a script must not mean the only key that there is.
         return Err(Failure::usage("the name of the key is empty", "`dunlin key list` shows them"));
     }
-    let hash = if name.starts_with("sk-") {
-        // The clear key stays here: addresses are logged on the way.
-        Some(KeyDigest::of(name))
-    } else {
-        name.parse().ok()
-    };
+    let hash = digest(name);
     let mut found = match hash {
         Some(hash) => ask(session, "key_hash", &hash.to_string()).await?,
         None => ask(session, "key_alias", name).await?,
@@ -163,6 +158,19 @@ pub(super) async fn find(session: &Session, name: &str) -> Result<Row> {
         };
         Failure::new(Exit::NotFound, message, "`dunlin key list` shows both")
     })
+}
+
+/// The hash of the key that `name` means. One that is named by its hash may be deleted.
+pub(crate) async fn hash(session: &Session, name: &str) -> Result<String> {
+    match digest(name) {
+        Some(hash) => Ok(hash.to_string()),
+        None => Ok(find(session, name).await?.hash()),
+    }
+}
+
+/// What names a key by itself. A clear key stays here: addresses are logged on the way.
+fn digest(name: &str) -> Option<KeyDigest> {
+    if name.starts_with("sk-") { Some(KeyDigest::of(name)) } else { name.parse().ok() }
 }
 
 async fn ask(session: &Session, field: &str, value: &str) -> Result<Vec<Row>> {

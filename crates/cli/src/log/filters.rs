@@ -9,6 +9,7 @@ use super::row::Row;
 use crate::failure::{Result, SINCE_UNTIL};
 use crate::session::{Object, Session};
 use crate::table::dollars;
+use crate::terms::named;
 
 /// Rows of one page.
 pub(super) const PAGE: usize = 100;
@@ -19,35 +20,35 @@ const ALL_DAYS: [&str; 2] = ["2000-01-01", "2199-12-31"];
 #[derive(Args, Debug)]
 pub(super) struct Filters {
     /// Requests with this key: its alias, its hash or the key itself.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = named)]
     key: Option<String>,
     /// Requests with keys of this user.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = named)]
     user: Option<String>,
     /// Requests with keys of this team.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = named)]
     team: Option<String>,
     /// Requests on behalf of this end user.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = named)]
     end_user: Option<String>,
     /// Requests with this tag.
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", value_parser = named)]
     tag: Option<String>,
     /// Requests for this model, by the requested name or the upstream one.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = named)]
     model: Option<String>,
     /// Requests with this outcome.
     #[arg(long, value_enum)]
     status: Option<Status>,
     /// Requests that cost this much or more, in US dollars.
-    #[arg(long, value_name = "USD")]
+    #[arg(long, value_name = "USD", allow_negative_numbers = true, value_parser = named)]
     min_spend: Option<String>,
     /// Requests since this day or time, in UTC: `2026-01-31`, `2026-01-31 08:00:00`; or since so
     /// long ago: `10m`, `2h`, `7d`.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = named)]
     since: Option<String>,
     /// Requests up to the end of this day or time, in UTC; or up to so long ago.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = named)]
     until: Option<String>,
 }
 

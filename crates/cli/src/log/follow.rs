@@ -25,7 +25,13 @@ pub struct FollowArgs {
     #[command(flatten)]
     filters: Filters,
     /// How many of the newest requests to show first.
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "N",
+        default_value_t = 10,
+        allow_negative_numbers = true
+    )]
     last: usize,
 }
 

@@ -14,7 +14,7 @@ pub struct ListArgs {
     #[command(flatten)]
     filters: Filters,
     /// The most requests to show.
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 50, value_parser = rows)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50, allow_negative_numbers = true, value_parser = rows)]
     limit: usize,
 }
 

@@ -121,9 +121,12 @@ pub(super) async fn list(
     kind: Kind,
     query: &Query<'_>,
 ) -> Result<Response<Body>, Failed> {
+    let limit = query.get("limit").map_or(Ok(DEFAULT_PAGE), |limit| {
+        let found = limit.parse().ok().filter(|limit| *limit > 0);
+        found.ok_or_else(|| Refused::bad_query("limit", limit, "a whole number from 1 on"))
+    });
+    let limit = limit?.min(MAX_PAGE);
     let noted = noted(asking, kind, query).await?;
-    let limit = query.get("limit").and_then(|limit| limit.parse().ok());
-    let limit = limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
     let has_more = noted.len() > limit;
     let (bill, told) = asking.admit(kind.collection(), Tokens(0), Bounds::default()).await?;
     let page = futures::stream::iter(noted.into_iter().take(limit));
