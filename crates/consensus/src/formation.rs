@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const REMIND: Duration = Duration::from_secs(10);
 /// How often the same refusal is logged.
 const REMIND_REFUSED: Duration = Duration::from_secs(30);
+/// A node that no leader has taken for so long needs somebody who looks.
+const ADDED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Enters a cluster: this node's own, a promised one, or one that exists. The ballot is returned
 /// if this node is to initialise its cluster.
@@ -327,7 +329,7 @@ impl Obstacle {
 /// Waits until the replicated state lists this node, asking to be added as long as it does not.
 pub(crate) async fn become_member(node: &Node, running: &Running) -> Result<(), Error> {
     let mut applied = node.published.applied();
-    let mut hint = None;
+    let (began, mut hint) = (node.clock.mono(), None);
     loop {
         let state = node.published.state();
         if state.cluster().is_some() && node.is_listed(node.me) {
@@ -336,6 +338,14 @@ pub(crate) async fn become_member(node: &Node, running: &Running) -> Result<(), 
         drop(state);
         if running.metrics().membership_config.membership().get_node(&node.me.0).is_none() {
             hint = ask_to_be_added(node, running, hint).await?;
+            let now = node.clock.mono();
+            let is_late = hint.is_none() && now.since(began) >= ADDED_WITHIN;
+            if is_late && node.refusals.is_due(&node.plan.address, now) {
+                error!(
+                    "this node is no member yet: none of the nodes that it reaches leads cluster {}",
+                    running.cluster
+                );
+            }
         } else {
             give_up_if_void(node).await?;
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dunlin_rpc::{Incoming, Refused};
 use dunlin_state::Format;
-use dunlin_types::NodeId;
+use dunlin_types::{ClusterId, NodeId};
 use openraft::BasicNode;
 use openraft::raft::AppendEntriesResponse;
 use tokio::sync::{Semaphore, mpsc};
@@ -159,14 +159,24 @@ pub(crate) async fn join(node: Arc<Node>, from: NodeId, body: Bytes) -> Result<B
         JoinRequest::Promise(ballot) if ballot.initialiser() == from => promise(&node, &ballot),
         JoinRequest::Promise(_) => JoinReply::Withheld("only its initialiser may ask".to_owned()),
         JoinRequest::AddMe { address, cluster, member, format } => {
-            if node.identity().cluster == Some(cluster) {
-                add(&node, (from, Format(format)), address, member).await
-            } else {
-                JoinReply::Refused(format!("this node is not of cluster {cluster}"))
+            let own = node.identity().cluster;
+            match stranger(own, cluster) {
+                Some(reply) => reply,
+                None => add(&node, (from, Format(format)), address, member).await,
             }
         }
     };
     Ok(wire::encode(&told))
+}
+
+/// The answer to who asks to be added to another cluster than this node's, if it is another. A node of
+/// no cluster may be about to become one of that: nodes that form one learn of it one after the other.
+fn stranger(own: Option<ClusterId>, asked: ClusterId) -> Option<JoinReply> {
+    match own {
+        None => Some(JoinReply::NoLeader),
+        Some(own) if own == asked => None,
+        Some(_) => Some(JoinReply::Refused(format!("the node there is not of cluster {asked}"))),
+    }
 }
 
 fn promise(node: &Node, ballot: &crate::certificate::Ballot) -> JoinReply {
@@ -256,5 +266,18 @@ fn leader_at(node: &Node, leader: NodeId) -> JoinReply {
     match node.published.state().nodes().get(&leader) {
         Some(member) => JoinReply::Leader(leader, member.address.clone()),
         None => JoinReply::NoLeader,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_of_no_cluster_yet_refuses_nobody_for_good() {
+        let asked = ClusterId(7);
+        assert!(matches!(stranger(None, asked), Some(JoinReply::NoLeader)));
+        assert!(stranger(Some(asked), asked).is_none());
+        assert!(matches!(stranger(Some(ClusterId(8)), asked), Some(JoinReply::Refused(_))));
     }
 }
