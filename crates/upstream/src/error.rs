@@ -19,6 +19,29 @@ pub(crate) fn unanswered(speaker: &'static str, failure: &dunlin_egress::Failure
     ProviderError::connection(speaker)
 }
 
+/// A shorter key may be part of a word: it is hidden where it stands alone.
+const TELLING: usize = 8;
+
+/// The text without the key.
+fn hide(text: &str, key: &str) -> String {
+    let is_part = |beside: Option<char>| beside.is_some_and(char::is_alphanumeric);
+    let (mut hidden, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(next) = rest.chars().next() {
+        let behind = rest.strip_prefix(key).filter(|behind| {
+            let before = text[..text.len() - rest.len()].chars().next_back();
+            key.len() >= TELLING || !is_part(before) && !is_part(behind.chars().next())
+        });
+        if let Some(behind) = behind.filter(|_| !key.is_empty()) {
+            hidden.push_str("******");
+            rest = behind;
+        } else {
+            hidden.push(next);
+            rest = &rest[next.len_utf8()..];
+        }
+    }
+    hidden
+}
+
 /// A failed attempt.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{error}")]
@@ -56,7 +79,7 @@ impl Failure {
     pub(crate) fn hiding(mut self) -> Self {
         let target = &self.deployment.target;
         if let Some(key) = target.api_key.as_ref().filter(|_| target.is_clients) {
-            self.error.message = self.error.message.replace(key.expose(), "******");
+            self.error.message = hide(&self.error.message, key.expose());
         }
         self
     }
@@ -79,6 +102,26 @@ impl Failure {
             Outcome::Success
         } else {
             Outcome::Status { code: cause.status(), retry_after: self.retry_after }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_hidden_wherever_it_stands_and_a_short_one_where_it_stands_alone() {
+        for (text, key, hidden) in [
+            ("The key is not e.", "e", "The key is not ******."),
+            ("key=e, e", "e", "key=******, ******"),
+            ("bad key: abc1234", "abc1234", "bad key: ******"),
+            ("bad key: xabc1234 ünot", "abc1234", "bad key: xabc1234 ünot"),
+            ("bad key: xsk-abcd-1234y", "sk-abcd-1234", "bad key: x******y"),
+            ("sk-abcd-1234sk-abcd-1234", "sk-abcd-1234", "************"),
+            ("nothing", "", "nothing"),
+        ] {
+            assert_eq!(hide(text, key), hidden, "{key}");
         }
     }
 }
