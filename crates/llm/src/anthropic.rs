@@ -8,6 +8,7 @@ mod citations;
 mod deltas;
 mod error;
 mod frame;
+mod replayed;
 mod reply;
 mod schema;
 mod usage;
@@ -16,9 +17,9 @@ mod write;
 mod writer;
 
 pub use abilities::{Abilities, Thinking};
-pub use citations::without_foreign_sources;
 pub use deltas::DeltaReader;
 pub use frame::FrameReader;
+pub use replayed::without_foreign;
 pub use reply::{parse_count, parse_reply, read_reply};
 pub use schema::StrictTools;
 pub use whole::frames_of_reply;

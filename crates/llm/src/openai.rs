@@ -7,6 +7,7 @@ mod chat;
 mod choice;
 mod content;
 mod deltas;
+mod details;
 mod embeddings;
 mod error;
 mod frame;

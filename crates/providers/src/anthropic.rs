@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use dunlin_llm::anthropic::{
     Abilities, MessageStyle, Thinking, hosts, parse_count, parse_reply, read_reply,
-    without_foreign_sources, write_chat,
+    without_foreign, write_chat,
 };
 use dunlin_llm::{ChatReply, ChatRequest, Dialect, Endpoint, Target};
 use dunlin_types::{Credential, UnixMillis};
@@ -135,10 +135,10 @@ impl Provider for Anthropic {
         let asked = request.endpoint();
         let (url, body, betas) = if asked == Endpoint::Messages {
             let body = params::bytes(self, request, to, &to.model)?;
-            let body = without_foreign_sources(body);
+            let body = without_foreign(body);
             (messages, body, betas::passed(request))
         } else if asked == Endpoint::CountTokens {
-            let body = request.encode_for(&to.model, &[]);
+            let body = without_foreign(request.encode_for(&to.model, &[]));
             (messages + "/count_tokens", body, betas::passed(request))
         } else if asked.is_chat() {
             let chat = params::form(self, request, to)?;

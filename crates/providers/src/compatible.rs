@@ -103,6 +103,11 @@ impl OpenAiCompatible {
         Self { style: ChatStyle { thoughts: true, ..self.style }, ..self }
     }
 
+    /// As OpenRouter has them.
+    const fn takes_details(self) -> Self {
+        Self { style: ChatStyle { details: true, ..self.style }, ..self }
+    }
+
     const fn cache_points(self) -> Self {
         Self { style: ChatStyle { cache_points: true, ..self.style }, ..self }
     }
@@ -234,7 +239,7 @@ pub(crate) static TABLE: &[OpenAiCompatible] = &[
     cloud("maritalk", "MaritalkException", "https://chat.maritaca.ai/api", &["MARITALK_API_KEY"], &["MARITALK_API_BASE"]).old_bound(),
     cloud("meta", "MetaException", "https://api.meta.ai/v1", &["META_API_KEY"], &["META_API_BASE"]),
     cloud("meta_llama", "Meta_llamaException", "https://api.llama.com/compat/v1", &["LLAMA_API_KEY"], &["LLAMA_API_BASE"]),
-    cloud("minimax", "MinimaxException", "https://api.minimax.io/v1", &["MINIMAX_API_KEY"], &["MINIMAX_API_BASE"]).ending("/v1"),
+    cloud("minimax", "MinimaxException", "https://api.minimax.io/v1", &["MINIMAX_API_KEY"], &["MINIMAX_API_BASE"]).takes_details().ending("/v1"),
     MISTRAL,
     cloud("modelscope", "ModelscopeException", "https://api-inference.modelscope.cn/v1", &["MODELSCOPE_API_KEY"], &["MODELSCOPE_API_BASE"]).old_bound(),
     cloud("moonshot", "MoonshotException", "https://api.moonshot.ai/v1", &["MOONSHOT_API_KEY"], &["MOONSHOT_API_BASE"]).old_bound().takes_thoughts().lacks(&[&["functions"]]),
@@ -250,7 +255,7 @@ pub(crate) static TABLE: &[OpenAiCompatible] = &[
         .old_bound().texts().lacks(&[OPENAI_ONLY, FUNCTIONS, &["logit_bias", "n"]]),
     server("oobabooga", "OobaboogaException", &[], &[]).ending("/v1").old_bound().texts(),
     cloud("openrouter", "OpenrouterException", "https://openrouter.ai/api/v1", &["OPENROUTER_API_KEY", "OR_API_KEY"], &["OPENROUTER_API_BASE"])
-        .texts().cache_points().searches(),
+        .texts().cache_points().takes_details().searches(),
     open("ovhcloud", "OvhcloudException", "https://oai.endpoints.kepler.ai.cloud.ovh.net/v1", &["OVHCLOUD_API_KEY"], &["OVHCLOUD_API_BASE"]),
     cloud("parasail", "ParasailException", "https://api.parasail.io/v1", &["PARASAIL_API_KEY"], &["PARASAIL_API_BASE"]),
     cloud("perplexity", "PerplexityException", "https://api.perplexity.ai", &["PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"], &["PERPLEXITY_API_BASE"])
@@ -276,7 +281,7 @@ pub(crate) static TABLE: &[OpenAiCompatible] = &[
         .old_bound().texts(),
     cloud("v0", "V0Exception", "https://api.v0.dev/v1", &["V0_API_KEY"], &["V0_API_BASE"]),
     cloud("veniceai", "VeniceaiException", "https://api.venice.ai/api/v1", &["VENICE_AI_API_KEY"], &[]),
-    cloud("vercel_ai_gateway", "Vercel_ai_gatewayException", "https://ai-gateway.vercel.sh/v1", &["VERCEL_AI_GATEWAY_API_KEY", "VERCEL_OIDC_TOKEN"], &["VERCEL_AI_GATEWAY_API_BASE"]),
+    cloud("vercel_ai_gateway", "Vercel_ai_gatewayException", "https://ai-gateway.vercel.sh/v1", &["VERCEL_AI_GATEWAY_API_KEY", "VERCEL_OIDC_TOKEN"], &["VERCEL_AI_GATEWAY_API_BASE"]).takes_details(),
     server("vllm", "VllmException", &["HOSTED_VLLM_API_KEY"], &["HOSTED_VLLM_API_BASE"]).texts(),
     cloud("volcengine", "VolcengineException", "https://ark.cn-beijing.volces.com/api/v3", &["VOLCENGINE_API_KEY", "ARK_API_KEY"], &["VOLCENGINE_API_BASE"])
         .old_bound().lacks(&[OPENAI_ONLY_BUT_SEARCH, &["parallel_tool_calls"]]),

@@ -135,6 +135,11 @@ pub trait Provider: Sync {
         true
     }
 
+    /// True if it takes back what OpenRouter says of thoughts beside their words.
+    fn takes_details(&self) -> bool {
+        false
+    }
+
     /// True if it counts the tokens of a prompt when it is asked to.
     fn counts_tokens(&self) -> bool {
         false

@@ -301,6 +301,10 @@ impl Provider for OpenAiCompatible {
         !to.chat_only && (to.responses || is_openai)
     }
 
+    fn takes_details(&self) -> bool {
+        self.style.details
+    }
+
     fn dialect(&self, to: &Target) -> Option<Dialect> {
         Some(if to.has_only_responses() { Dialect::Responses } else { Dialect::OpenAi })
     }

@@ -112,6 +112,9 @@ pub(crate) fn form(
     if provider.dialect(to) != Some(Dialect::Responses) {
         chat.forget_openais_thoughts();
     }
+    if !provider.takes_details() {
+        chat.forget_details();
+    }
     hosted::fit(provider, &mut chat, to)?;
     foreign::fit(provider, request, &mut chat, (to, &rules))?;
     if !provider.restricts_tools(&chat, to) {

@@ -116,7 +116,7 @@ impl VertexAi {
                 with.body_defaults.push(("anthropic_version".into(), version));
                 // The path names the model, and a second name is refused.
                 let body = params::bytes(self, request, &with, &to.model)?;
-                (raw, anthropic::without_foreign_sources(edit::without(body, &["model"])))
+                (raw, anthropic::without_foreign(edit::without(body, &["model"])))
             }
             Publisher::Anthropic => {
                 let mut chat = params::form(self, request, to)?;

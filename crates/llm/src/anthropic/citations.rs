@@ -114,8 +114,7 @@ pub(super) fn blocks(text: &str, before: u64, is_last: bool, citations: &[Citati
 
 /// A request without the sources that answers of other providers named: [`write`] leaves empty what
 /// only Anthropic's own search knows, and its API refuses that. The same `Bytes` without any.
-#[must_use]
-pub fn without_foreign_sources(body: Bytes) -> Bytes {
+pub(super) fn without_foreign_sources(body: Bytes) -> Bytes {
     #[derive(Deserialize)]
     struct Message<'a> {
         #[serde(borrow)]

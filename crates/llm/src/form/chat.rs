@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Number;
 
-use crate::form::{Format, Json, Tool, ToolChoice, of_openais_seal, sound_format};
+use crate::form::{DETAIL, Format, Json, Tool, ToolChoice, of_openais_seal, sound_format};
 use crate::{Dialect, Endpoint};
 
 /// What a client asks of a model. Absent is not a default: a provider is sent only what was said.
@@ -87,12 +87,22 @@ impl Chat {
 
     /// Forgets what OpenAI's responses sealed: it means nothing to a model that is asked otherwise.
     pub fn forget_openais_thoughts(&mut self) {
+        self.forget_sealed(|seal| of_openais_seal(seal).is_some());
+    }
+
+    /// Forgets what OpenRouter, and who follows it, said of thoughts beside their words.
+    pub fn forget_details(&mut self) {
+        self.forget_sealed(|seal| seal.starts_with(DETAIL));
+    }
+
+    fn forget_sealed(&mut self, is_theirs: impl Fn(&str) -> bool) {
         for part in self.messages.iter_mut().flat_map(|message| &mut message.parts) {
             if let PartKind::Thinking { signature, .. } = &mut part.kind {
-                signature.take_if(|seal| of_openais_seal(seal).is_some());
+                signature.take_if(|seal| is_theirs(seal));
             }
         }
-        let is_theirs = |part: &Part| matches!(&part.kind, PartKind::RedactedThinking(seal) if of_openais_seal(seal).is_some());
+        let is_theirs =
+            |part: &Part| matches!(&part.kind, PartKind::RedactedThinking(seal) if is_theirs(seal));
         self.messages.iter_mut().for_each(|message| message.parts.retain(|part| !is_theirs(part)));
     }
 

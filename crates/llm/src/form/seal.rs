@@ -10,11 +10,13 @@ use crate::form::{Part, PartKind, ToolCall};
 
 const SEPARATOR: &str = "__thought__";
 /// Before the data of a thought that only its provider can read.
-const REDACTED: &str = "dnr1.";
+pub(crate) const REDACTED: &str = "dnr1.";
 /// How the seals of OpenAI's own models begin.
 const OPENAIS: &str = "gAAAA";
 /// Before that of another server which has OpenAI's responses.
 const RESPONSES: &str = "dno1.";
+/// Before what OpenRouter says of a thought beside its words.
+pub(crate) const DETAIL: &str = "dnd1.";
 /// Before any seal, where it is written in base64.
 const SEALED: &str = "dnt1.";
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::calls::{WireCall, WireCalled};
 use super::content::Content;
+use super::details::{self, Detail, Open};
 use super::error::{FAILED, UpstreamError};
 use super::media::{Sound, pictures};
 use super::reply::{finish_named, stopped_by};
@@ -71,6 +72,7 @@ struct WireDelta {
     refusal: Option<String>,
     reasoning_content: Option<String>,
     reasoning: Option<String>,
+    reasoning_details: Option<Value>,
     tool_calls: Option<Vec<WireCall>>,
     function_call: Option<WireCalled>,
     annotations: Option<Value>,
@@ -92,6 +94,8 @@ pub struct DeltaReader {
     /// Choices whose sources were told with their words.
     annotated: BTreeSet<u32>,
     sounds: BTreeMap<u32, SoundForm>,
+    /// The thought of each choice that is told in details.
+    details: BTreeMap<u32, Open>,
 }
 
 /// What a frame says of the choices of its answer.
@@ -180,7 +184,14 @@ impl DeltaReader {
         let said = |text: Option<String>| text.filter(|text| !text.is_empty());
         let (words, thoughts) = delta.content.map(Content::split).unwrap_or_default();
         let thought = said(delta.reasoning_content.or(delta.reasoning).or(Some(thoughts)));
+        let details = details::read(delta.reasoning_details);
+        let thought = thought.filter(|_| !details.iter().any(Detail::has_words));
         out.extend(thought.map(|text| Delta::Thinking { choice, text }));
+        let is_over =
+            !words.is_empty() || delta.tool_calls.is_some() || wire.finish_reason.is_some();
+        if !details.is_empty() || is_over {
+            self.think(choice, details, is_over, out);
+        }
         if let Some(text) = said(wire.text.or(Some(words))) {
             self.said.entry(choice).or_default().push_str(&text);
             out.push(Delta::Text { choice, text });
@@ -216,6 +227,17 @@ impl DeltaReader {
             out.push(Delta::Finish { choice, finish });
         }
         Ok(())
+    }
+
+    fn think(&mut self, choice: u32, more: Vec<Detail>, is_over: bool, out: &mut Vec<Delta>) {
+        if more.is_empty() && !self.details.contains_key(&choice) {
+            return;
+        }
+        let open = self.details.entry(choice).or_default();
+        more.into_iter().for_each(|detail| open.take(choice, detail, out));
+        if is_over {
+            open.close(choice, out);
+        }
     }
 
     fn call(

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::annotations;
 use super::calls::{Calls, WireCall, WireCalled, called};
 use super::content::Content;
+use super::details::{self, Detail};
 use super::media::{Sound, image, pictures, sound};
 use super::sources::{Listed, Source, Sources};
 use crate::endpoint::{Endpoint, Stamp};
@@ -53,6 +54,7 @@ struct WireMessage {
     refusal: Option<String>,
     reasoning_content: Option<String>,
     reasoning: Option<String>,
+    reasoning_details: Option<Value>,
     tool_calls: Option<Vec<WireCall>>,
     function_call: Option<WireCalled>,
     annotations: Option<Value>,
@@ -88,10 +90,13 @@ fn read_choice(at: u32, choice: WireChoice, sources: &Sources) -> Result<Choice,
     let message = choice.message.unwrap_or_default();
     let mut parts: Vec<Part> = Vec::new();
     let (words, thoughts) = message.content.map(Content::split).unwrap_or_default();
+    let details = details::read(message.reasoning_details);
+    let has_words = details.iter().any(Detail::has_words);
     let thought = message.reasoning_content.or(message.reasoning).or(Some(thoughts));
-    if let Some(text) = thought.filter(|text| !text.is_empty()) {
+    if let Some(text) = thought.filter(|text| !text.is_empty() && !has_words) {
         parts.push(PartKind::Thinking { text, signature: None }.into());
     }
+    parts.extend(details.into_iter().map(Detail::part));
     let text = choice.text.or(Some(words)).filter(|text| !text.is_empty());
     let mut citations = annotations::read(message.annotations);
     if let (true, Some(text)) = (citations.is_empty(), &text) {

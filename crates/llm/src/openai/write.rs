@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::calls::googles_call;
+use super::details;
 use crate::Dialect;
 use crate::form::{
     Chat, Format, Json, Message, Part, PartKind, Role, Source, Tool, ToolCall, ToolChoice,
@@ -21,6 +22,8 @@ pub struct ChatStyle {
     pub late_instructions: bool,
     /// Thoughts are sent back, and beside calls of tools they must be.
     pub thoughts: bool,
+    /// Thoughts are sent back as OpenRouter's `reasoning_details`.
+    pub details: bool,
     /// Seals of calls are sent back as Google's compatible server has them; most refuse them.
     pub googles_seals: bool,
 }
@@ -32,6 +35,7 @@ impl ChatStyle {
         cache_points: false,
         late_instructions: false,
         thoughts: false,
+        details: false,
         googles_seals: false,
     };
     /// OpenAI's own.
@@ -239,6 +243,11 @@ fn assistant(message: &Message, chat: &Chat, style: ChatStyle) -> Value {
     if style.thoughts && !(thought.is_empty() && calls.is_empty()) {
         // None at all would be refused.
         wire["reasoning_content"] = if thought.is_empty() { " ".into() } else { thought.into() };
+    }
+    let told = message.parts.iter().filter(|_| style.details);
+    let told: Vec<Value> = told.filter_map(|part| details::of_part(&part.kind)).collect();
+    if !told.is_empty() {
+        wire["reasoning_details"] = told.into();
     }
     if !calls.is_empty() {
         wire["tool_calls"] = calls.into();

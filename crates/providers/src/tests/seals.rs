@@ -416,3 +416,57 @@ fn what_openai_has_sealed_is_not_given_to_another() {
     let back = sent("anthropic", Client::Responses, &[thought("gAAAAABoIsx"), said]);
     assert_eq!(back["messages"][1]["content"], json!([{"type": "text", "text": "Hello"}]));
 }
+
+#[test]
+fn openrouters_thoughts_come_back_as_they_were_told_and_to_no_other() {
+    let format = "anthropic-claude-v1";
+    let [first, second] = [
+        json!({"type": "reasoning.text", "text": "hm, so", "signature": SEAL, "format": format, "index": 0}),
+        json!({"type": "reasoning.summary", "summary": "it is", "id": "rs_1", "index": 1}),
+    ];
+    let hidden = json!({"type": "reasoning.encrypted", "data": HIDDEN, "id": "c1",
+        "format": "google-gemini-v1", "index": 2});
+    let all = json!([first, second, hidden]);
+    let call = json!({"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"}});
+    let message = json!({"role": "assistant", "content": "Hello", "reasoning": "hm, so",
+        "reasoning_details": all, "tool_calls": [call]});
+    let whole = json!({"id": "1", "model": "m",
+        "choices": [{"index": 0, "finish_reason": "tool_calls", "message": message}]});
+    let frame = |delta: Value, finish: Value| {
+        json!({"id": "1", "model": "m",
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+    };
+    let thought = |text: &str, more: Value| {
+        let mut detail = json!({"type": "reasoning.text", "format": format, "index": 0});
+        detail["text"] = text.into();
+        detail["signature"] = more;
+        frame(json!({"content": "", "reasoning": text, "reasoning_details": [detail]}), Value::Null)
+    };
+    let mut piece = call.clone();
+    piece["index"] = 0.into();
+    let frames = [
+        thought("hm,", Value::Null),
+        thought(" so", Value::Null),
+        thought("", SEAL.into()),
+        frame(json!({"reasoning_details": [second]}), Value::Null),
+        frame(json!({"reasoning_details": [hidden]}), Value::Null),
+        frame(json!({"content": "Hello"}), Value::Null),
+        frame(json!({"tool_calls": [piece]}), Value::Null),
+        frame(json!({}), "tool_calls".into()),
+    ];
+    let stream = [sse(&frames), b"data: [DONE]\n\n".to_vec()].concat();
+    for client in CLIENTS {
+        let turns = kept_whole("openrouter", client, &whole);
+        let back = sent("openrouter", client, &turns);
+        assert_eq!(back["messages"][1]["reasoning_details"], all, "{client:?}");
+        assert_eq!(back["messages"][1]["tool_calls"], json!([call]), "{client:?}");
+        if matches!(client, Client::Chat) {
+            continue;
+        }
+        let told = sent("anthropic", client, &turns)["messages"][1]["content"].to_string();
+        assert!(!told.contains("thinking"), "{client:?}: {told}");
+        let turns = kept_streamed("openrouter", client, &stream);
+        let back = sent("openrouter", client, &turns);
+        assert_eq!(back["messages"][1]["reasoning_details"], all, "{client:?}, streamed");
+    }
+}
