@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::failure::{Exit, Result};
 use crate::session::{Answer, Object, Session};
 use crate::settings;
-use crate::table::{plain, table};
+use crate::table::{moment, plain, table};
 use crate::target::{NamedKey, Target, With};
 use crate::terminal::Deed;
 
@@ -115,7 +115,7 @@ fn row(one: &Revision) -> [String; 6] {
     let kept = if one.content_is_kept { "kept" } else { "not kept any more" };
     let content = one.copy_of.map_or(kept.to_owned(), |of| format!("that of revision {of}"));
     let author = one.author.clone().unwrap_or_else(|| "-".to_owned());
-    let (at, by, source) = (one.at.clone(), one.by.clone(), one.source.clone());
+    let (at, by, source) = (moment(&one.at), one.by.clone(), one.source.clone());
     [one.revision.to_string(), at, by, author, source, content]
 }
 
