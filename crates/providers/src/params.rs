@@ -1,6 +1,7 @@
 //! Which parameters of a chat a provider is sent: those it has, or a refusal that names the others.
 
 use bytes::Bytes;
+use dunlin_llm::anthropic::Abilities;
 use dunlin_llm::form::{Chat, Embed, Json, ToolChoice};
 use dunlin_llm::{ChatRequest, Dialect, Endpoint, ParamRules, Target, edit};
 use serde_json::{Map, Number};
@@ -155,6 +156,9 @@ pub(crate) fn form(
     chat.extra.extend(forced);
     if rules.mend && provider.is_strict(&to.model) {
         chat.mend();
+        if !Abilities::of(&to.model).goes_on() {
+            chat.hand_over();
+        }
     }
     chat.mark(&to.cache_points);
     Ok(chat)

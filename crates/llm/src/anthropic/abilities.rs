@@ -49,6 +49,12 @@ const NEWEST: Abilities =
     Abilities { thinking: Thinking::Always, forced_calls: false, ..UNSAMPLED };
 
 impl Abilities {
+    /// True if it goes on with an answer that the request begins: no model since 4.6 does.
+    #[must_use]
+    pub fn goes_on(self) -> bool {
+        matches!(self.thinking, Thinking::Never | Thinking::Budgeted)
+    }
+
     /// By the model's name at Anthropic, on Bedrock or on Vertex. A model of another family that
     /// speaks this dialect has what all such servers understand.
     #[must_use]

@@ -9,6 +9,13 @@ const CONTINUE: &str = "Please continue.";
 const DUMMY: &str = "dummy_tool";
 
 impl Chat {
+    /// Lets a user speak last, for a model that does not go on with what it is said to have begun.
+    pub fn hand_over(&mut self) {
+        if self.messages.last().is_some_and(|last| last.role == Role::Assistant) {
+            self.messages.push(Message::of_text(Role::User, CONTINUE));
+        }
+    }
+
     /// Lets a user speak first, and gives a tool to a conversation that called some and has none.
     pub fn mend(&mut self) {
         let opening = self.messages.iter().position(|message| message.role != Role::System);

@@ -535,4 +535,10 @@ fn what_a_strict_api_refuses_is_mended_where_that_is_allowed() {
     let fit = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
     let unmended = target("claude-opus-4-6");
     assert_eq!(body(fit, &to), body(fit, &unmended));
+    let begun = r#"{"model":"m","messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"{"}]}"#;
+    for (model, is_mended) in [("claude-opus-4-6", true), ("claude-sonnet-4-5", false)] {
+        let sent = body(begun, &Target { model: model.into(), ..to.clone() });
+        assert_eq!(sent["messages"].as_array().unwrap().len(), if is_mended { 3 } else { 2 });
+        assert_eq!(body(begun, &target(model))["messages"].as_array().unwrap().len(), 2);
+    }
 }

@@ -63,7 +63,7 @@ fn a_chat_is_said_in_coheres_words() {
             {"role": "tool", "tool_call_id": "c2", "content": "a tree"},
         ],
         "tools": [
-            {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}, "strict": true}},
+            {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "required": ["at"]}, "strict": true}},
             {"type": "function", "function": {"name": "hear"}},
         ],
         "tool_choice": {"type": "function", "function": {"name": "look"}},
@@ -87,7 +87,7 @@ fn a_chat_is_said_in_coheres_words() {
             {"role": "tool", "tool_call_id": "c1", "content": "a bird"},
             {"role": "tool", "tool_call_id": "c2", "content": "a tree"},
         ],
-        "tools": [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}],
+        "tools": [{"type": "function", "function": {"name": "look", "parameters": {"type": "object", "required": ["at"]}}}],
         "strict_tools": true,
         "tool_choice": "REQUIRED",
         "max_tokens": 9, "temperature": 0.5, "p": 0.9, "k": 3, "seed": 3, "stop_sequences": ["END"],
@@ -97,6 +97,24 @@ fn a_chat_is_said_in_coheres_words() {
         "stream": true,
     });
     assert_eq!(sent, expected);
+}
+
+#[test]
+fn tools_are_strict_only_if_each_of_them_can_be() {
+    let tool = |required: Value, strict: bool| {
+        let parameters = json!({"type": "object", "required": required});
+        json!({"type": "function", "function": {"name": "f", "parameters": parameters, "strict": strict}})
+    };
+    let one = json!(["a"]);
+    for (tools, is_strict) in [
+        ([tool(one.clone(), true), tool(one.clone(), false)], true),
+        ([tool(one.clone(), true), tool(json!([]), false)], false),
+        ([tool(one.clone(), false), tool(one, false)], false),
+    ] {
+        let body = json!({"model": "a", "messages": hello()["messages"], "tools": tools});
+        let (_, sent) = sent(Endpoint::ChatCompletions, "https://c", &body);
+        assert_eq!(sent.get("strict_tools").is_some(), is_strict, "{body}");
+    }
 }
 
 #[test]

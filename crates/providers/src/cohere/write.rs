@@ -74,7 +74,7 @@ fn write_tools(chat: &Chat, body: &mut Body) {
         )
         | None => true,
     };
-    let (mut tools, mut is_strict) = (Vec::new(), false);
+    let (mut tools, mut is_strict, mut can_be_strict) = (Vec::new(), false, true);
     for tool in &chat.tools {
         let Tool::Function { name, description, parameters, strict, .. } = tool else { continue };
         if !wanted(name) {
@@ -86,13 +86,14 @@ fn write_tools(chat: &Chat, body: &mut Body) {
         let empty = || json!({"type": "object", "properties": {}});
         function.put("parameters", parameters.as_ref().map_or_else(empty, Json::value));
         is_strict |= *strict == Some(true);
+        can_be_strict &= parameters.as_ref().is_some_and(requires_any);
         tools.push(json!({"type": "function", "function": function.0}));
     }
     if tools.is_empty() {
         return;
     }
     body.put("tools", tools);
-    body.put_some("strict_tools", is_strict.then_some(true));
+    body.put_some("strict_tools", (is_strict && can_be_strict).then_some(true));
     body.put_some(
         "tool_choice",
         match chat.tool_choice {
@@ -101,6 +102,12 @@ fn write_tools(chat: &Chat, body: &mut Body) {
             Some(ToolChoice::Auto | ToolChoice::Hosted(_)) | None => None,
         },
     );
+}
+
+/// A tool whose parameters may all be left out cannot be strict, and none beside it.
+fn requires_any(parameters: &Json) -> bool {
+    let required = parameters.value()["required"].take();
+    required.as_array().is_some_and(|required| !required.is_empty())
 }
 
 fn write_message(message: &Message, out: &mut Vec<Value>) -> Result<(), BadRequest> {
