@@ -262,6 +262,12 @@ impl Endpoint {
         }
     }
 
+    /// True if sounds are listened to.
+    #[must_use]
+    pub fn hears(self) -> bool {
+        matches!(self, Self::Transcriptions | Self::Translations)
+    }
+
     /// The form field that holds the file, where bodies are uploads.
     #[must_use]
     pub fn file_field(self) -> Option<&'static str> {

@@ -143,7 +143,7 @@ impl Media {
             Endpoint::Rerank => Self { queries: 1, ..Self::default() },
             Endpoint::ImageEdits | Endpoint::ImageGenerations => {
                 let pixels = Picture::asked(request).map_or(0, |one| one.width * one.height);
-                Self { pixels, ..Self::default() }
+                Self { pictures: request.answers(), pixels, ..Self::default() }
             }
             Endpoint::ChatCompletions | Endpoint::Responses => {
                 let search_size = tools::search_size(request.text_as_bytes());
@@ -349,7 +349,7 @@ mod tests {
         ] {
             let request =
                 parse_request(Endpoint::ImageGenerations, Bytes::from(body), None).expect("one");
-            assert_eq!(Media::asked(&request), Media { pixels, ..none }, "{body}");
+            assert_eq!(Media::asked(&request), Media { pictures: 1, pixels, ..none }, "{body}");
             let picture = Picture::asked(&request).expect("it asks for one");
             assert_eq!(picture.names().collect::<Vec<_>>(), names);
         }
@@ -360,7 +360,7 @@ mod tests {
             --XX\r\nContent-Disposition: form-data; name=\"quality\"\r\n\r\nhigh\r\n--XX--\r\n";
         let kind = "multipart/form-data; boundary=XX";
         let form = parse_upload(Endpoint::ImageEdits, Bytes::from(form), kind, None).expect("one");
-        assert_eq!(Media::asked(&form), Media { pixels: 512 * 256, ..none });
+        assert_eq!(Media::asked(&form), Media { pictures: 1, pixels: 512 * 256, ..none });
         let names = Picture::asked(&form).map(|picture| picture.names().collect::<Vec<_>>());
         assert_eq!(names, Some(vec!["high/512-x-256".to_owned(), "512-x-256".to_owned()]));
         let rank = asked(Endpoint::Rerank, r#"{"model":"m","query":"x","documents":["a"]}"#);

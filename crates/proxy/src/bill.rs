@@ -378,8 +378,18 @@ impl Bill {
     }
 
     /// A stream is at its end, whole or not.
-    pub(crate) fn ended(mut self, outcome: Outcome) {
-        self.settle_streamed(outcome);
+    pub(crate) fn ended(mut self, outcome: Outcome) -> Settled {
+        self.settle_streamed(outcome)
+    }
+
+    /// What an answer that has begun comes to, if nothing that it says can change that.
+    pub(crate) fn foreseen(&mut self) -> Settled {
+        let (used, is_estimate) = self.used();
+        self.record.estimated = is_estimate;
+        let cost = self.cost(Outcome::Success, &used);
+        let spent = self.key().map(|key| self.proxy.0.admission.key_spend(key));
+        let key_spend = spent.map(|spent| spent + cost.total);
+        Settled { cost, unpriced: self.tariff.pricing.is_unknown(&used), key_spend }
     }
 
     fn settle_streamed(&mut self, outcome: Outcome) -> Settled {

@@ -7,6 +7,7 @@ pub(crate) mod model_info;
 pub(crate) mod models;
 pub(crate) mod one_model;
 pub(crate) mod openapi;
+mod prompt;
 pub(crate) mod published;
 pub(crate) mod question;
 pub(crate) mod token_counter;

@@ -194,7 +194,11 @@ impl Picked<'_> {
             Ok(Answered::Passing(relayed)) => {
                 let made = understood::made(&method, wanted.read.as_ref(), deployment, &mut bill);
                 let (status, headers) = (relayed.status, fields::incoming(&relayed.headers));
-                let body = passing::body(*relayed, bill, Some(price), made);
+                let (body, known) = passing::body(*relayed, bill, Some(price), made);
+                let told = match known {
+                    Some(known) => told.cost(known),
+                    None => told,
+                };
                 Ok(headers::relayed(told, status, headers, body))
             }
             Ok(Answered::Whole(Whole { status, fields, body })) => {

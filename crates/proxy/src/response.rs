@@ -14,6 +14,7 @@ pub(crate) mod limits;
 pub(crate) mod lines;
 pub(crate) mod long;
 pub(crate) mod names;
+pub(crate) mod passing;
 pub(crate) mod prefixed;
 pub(crate) mod stream;
 pub(crate) mod told;

@@ -23,6 +23,7 @@ use tracing::debug;
 use crate::attempt::Attempt;
 use crate::error::{Failure, unanswered};
 use crate::pace::TOO_LATE;
+use crate::passage::Passage;
 use crate::pieces::Pieces;
 use crate::relay::provider_of;
 use crate::stream::{Ending, Long, Stream};
@@ -105,7 +106,7 @@ impl Upstream {
                 Ok(Answer::Stream(stream))
             }
             Ok(Part::Long(mut long)) => {
-                long.ending = Some(Ending::new(self.clone(), attempt, bounds.retry));
+                long.body.ending = Some(Ending::new(self.clone(), attempt, bounds.retry));
                 Ok(Answer::Long(long))
             }
             Err(failure) => {
@@ -323,13 +324,20 @@ async fn whole(
     answer: Response<Body>,
 ) -> Result<Part, Failure> {
     let (head, mut body) = answer.into_parts();
-    if request.endpoint().is_media() && !is_json(&head.headers) {
-        if is_page(&head.headers) {
-            let page = ProviderError::lacking(provider.speaker(), "an HTML page is no answer");
-            return Err(Failure::new(deployment, page));
-        }
-        let (deployment, pieces) = (Arc::clone(deployment), Pieces::new(body, provider.speaker()));
-        return Ok(Part::Long(Long::new(None, head.headers, pieces, deployment)));
+    let passes_as_it_is = request.endpoint().is_media() && !is_json(&head.headers);
+    if passes_as_it_is && is_of(&head.headers, "text/html") {
+        // Somebody on the way answers people.
+        let page = ProviderError::lacking(provider.speaker(), "an HTML page is no answer");
+        return Err(Failure::new(deployment, page));
+    }
+    let long = |body| {
+        let (headers, deployment) = (head.headers.clone(), Arc::clone(deployment));
+        Ok(Part::Long(Long { headers, deployment, body }))
+    };
+    // What was heard is short, and held, so that its headers can tell what it cost.
+    let is_held = request.endpoint().hears() && !is_of(&head.headers, "text/event-stream");
+    if passes_as_it_is && !is_held {
+        return long(Passage::new(Pieces::new(body, provider.speaker()), Outcome::Success));
     }
     let announced = head.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     let room = announced.unwrap_or(0).min(MAX_HELD_REPLY_BYTES);
@@ -340,17 +348,19 @@ async fn whole(
         let Ok(data) = frame.into_data() else { continue };
         held.push(data, room);
         if held.len() > MAX_HELD_REPLY_BYTES {
-            if !provider.passes(request, &deployment.target) {
+            if !passes_as_it_is && !provider.passes(request, &deployment.target) {
                 let long = ProviderError::long_reply(provider.speaker(), MAX_HELD_REPLY_BYTES);
                 return Err(Failure::new(deployment, long));
             }
-            let deployment = Arc::clone(deployment);
-            let pieces = Pieces::new(body, provider.speaker());
-            return Ok(Part::Long(Long::new(Some(held.take()), head.headers, pieces, deployment)));
+            let rest = Pieces::new(body, provider.speaker());
+            return long(Passage::held(held.take(), Some(rest)));
         }
         if body.is_end_stream() {
             break;
         }
+    }
+    if passes_as_it_is {
+        return long(Passage::held(held.take(), None));
     }
     let reply = provider
         .decode(request, &deployment.target, head.status, held.take())
@@ -369,10 +379,9 @@ fn encoding(headers: &HeaderMap) -> Option<&str> {
     (!encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity")).then_some(encoding)
 }
 
-/// Whether somebody on the way answers people.
-fn is_page(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    kind.is_some_and(|kind| kind.starts_with("text/html"))
+fn is_of(headers: &HeaderMap, kind: &str) -> bool {
+    let said = headers.get(CONTENT_TYPE).and_then(|said| said.to_str().ok());
+    said.is_some_and(|said| said.starts_with(kind))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -71,7 +71,7 @@ impl Upstream {
         let mut relayed = self.pass_on(attempt, url, (call, None), (first, retry)).await?;
         if relayed.status == StatusCode::NOT_FOUND {
             // It is the thing that is not there: the deployment does well.
-            relayed.outcome = Outcome::Success;
+            relayed.body.outcome = Outcome::Success;
         }
         Ok(relayed)
     }
@@ -294,7 +294,7 @@ impl Keeper<'_> {
 
     async fn whole(&self, mut answered: Relayed) -> Result<Bytes, Stop> {
         let mut body = BytesMut::new();
-        while let Some(piece) = std::future::poll_fn(|cx| answered.poll_next(cx)).await {
+        while let Some(piece) = std::future::poll_fn(|cx| answered.body.poll_next(cx)).await {
             body.extend_from_slice(&piece.map_err(|error| self.failed(error))?);
             if body.len() > MAX_HELD_REPLY_BYTES {
                 let most = MAX_HELD_REPLY_BYTES;

@@ -2,8 +2,6 @@
 //! credential, or of an address that the configuration names. The answer's bytes pass as they come.
 
 use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +17,7 @@ use crate::Upstream;
 use crate::attempt::Attempt;
 use crate::call::seconds;
 use crate::error::{Failure, unanswered};
+use crate::passage::Passage;
 use crate::pieces::Pieces;
 use crate::stream::Ending;
 use crate::unpacked::Unpacker;
@@ -44,18 +43,14 @@ pub struct Relay {
     pub secret: Option<Secret>,
 }
 
-/// An answer whose head is at hand. Dropping it cancels it upstream.
+/// An answer whose head is at hand.
 pub struct Relayed {
     /// Its status, whatever it is.
     pub status: StatusCode,
     /// Its headers.
     pub headers: HeaderMap,
-    pieces: Pieces,
-    /// What a whole answer says of the backend.
-    pub(crate) outcome: Outcome,
-    ending: Option<Ending>,
-    /// Of a body that may still be on its way.
-    upload: Option<Arc<Progress>>,
+    /// Its bytes.
+    pub body: Passage,
 }
 
 impl Upstream {
@@ -94,8 +89,8 @@ impl Upstream {
         });
         match relayed {
             Ok(mut relayed) => {
-                relayed.ending = Some(Ending::new(self.clone(), attempt, retry));
-                relayed.upload = progress;
+                relayed.body.ending = Some(Ending::new(self.clone(), attempt, retry));
+                relayed.body.upload = progress;
                 Ok(relayed)
             }
             // It says nothing of the backend that a client goes away.
@@ -213,7 +208,7 @@ pub(crate) async fn send_on(
         Outcome::Success
     };
     let pieces = Pieces::new(body, speaker).unpacked(unpacker);
-    Ok(Relayed { status, headers, pieces, outcome, ending: None, upload: None })
+    Ok(Relayed { status, headers, body: Passage::new(pieces, outcome) })
 }
 
 fn request(url: String, call: Relay) -> Result<Request<Bytes>, EncodeError> {
@@ -234,48 +229,7 @@ impl Relayed {
         speaker: &'static str,
     ) -> Self {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]);
-        let (pieces, outcome) = (Pieces::written(body, speaker), Outcome::Success);
-        Self { status, headers, pieces, outcome, ending: None, upload: None }
-    }
-
-    /// Whether nothing more will come: an answer of a known length is over with its last byte.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.pieces.are_over()
-    }
-
-    /// The next bytes; `None` at the end. An error means that it broke off.
-    pub fn poll_next(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, ProviderError>>> {
-        Poll::Ready(match ready!(self.pieces.poll_next(cx)) {
-            Some(Ok(data)) => {
-                if self.is_over() {
-                    let outcome = self.outcome;
-                    self.tell(outcome);
-                }
-                Some(Ok(data))
-            }
-            Some(Err(error)) if has_failed(self.upload.as_deref()) => {
-                self.ending = None;
-                Some(Err(error))
-            }
-            Some(Err(error)) => {
-                self.tell(Outcome::Broken);
-                Some(Err(error))
-            }
-            None => {
-                let outcome = self.outcome;
-                self.tell(outcome);
-                None
-            }
-        })
-    }
-
-    fn tell(&mut self, outcome: Outcome) {
-        if let Some(ending) = self.ending.take() {
-            ending.tell(outcome);
-        }
+        let body = Passage::new(Pieces::written(body, speaker), Outcome::Success);
+        Self { status, headers, body }
     }
 }

@@ -6,7 +6,6 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use dunlin_egress::Body;
 use dunlin_llm::form::Delta;
 use dunlin_llm::{ChatRequest, Endpoint, StreamEvent};
@@ -17,6 +16,7 @@ use http::HeaderMap;
 use crate::Upstream;
 use crate::attempt::Attempt;
 use crate::error::Failure;
+use crate::passage::Passage;
 use crate::pieces::Pieces;
 
 /// Knows how to tell that an answer has ended; holds its place among what is in flight.
@@ -251,62 +251,14 @@ fn only_begins(event: &StreamEvent) -> bool {
     }
 }
 
-/// A reply whose bytes pass as they come. Dropping it cancels it upstream.
+/// A reply whose bytes pass as they come.
 pub struct Long {
     /// The provider's headers.
     pub headers: HeaderMap,
     /// Who answers.
     pub deployment: Arc<Deployment>,
-    held: Option<Bytes>,
-    pieces: Pieces,
-    pub(crate) ending: Option<Ending>,
-}
-
-impl Long {
-    pub(crate) fn new(
-        held: Option<Bytes>,
-        headers: HeaderMap,
-        pieces: Pieces,
-        deployment: Arc<Deployment>,
-    ) -> Self {
-        Self { headers, deployment, held, pieces, ending: None }
-    }
-
-    /// Whether nothing more will come: a reply of a known length is over with its last byte.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.held.is_none() && self.pieces.are_over()
-    }
-
-    /// The next bytes; `None` at the end. An error means that it broke off.
-    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
-        if let Some(held) = self.held.take() {
-            return Poll::Ready(Some(Ok(held)));
-        }
-        Poll::Ready(match ready!(self.pieces.poll_next(cx)) {
-            Some(Ok(data)) => {
-                if self.is_over() {
-                    self.tell(Outcome::Success);
-                }
-                Some(Ok(data))
-            }
-            Some(Err(error)) => {
-                let failure = Failure::new(&self.deployment, error);
-                self.tell(failure.outcome());
-                Some(Err(failure))
-            }
-            None => {
-                self.tell(Outcome::Success);
-                None
-            }
-        })
-    }
-
-    fn tell(&mut self, outcome: Outcome) {
-        if let Some(ending) = self.ending.take() {
-            ending.tell(outcome);
-        }
-    }
+    /// Its bytes.
+    pub body: Passage,
 }
 
 #[cfg(test)]
@@ -314,6 +266,7 @@ mod tests {
     use std::task::Waker;
     use std::time::Duration;
 
+    use bytes::Bytes;
     use dunlin_llm::Target;
     use dunlin_providers::StreamError;
     use dunlin_router::{BackendId, DeploymentLimits, Keepalive, Weight};

@@ -578,8 +578,8 @@ async fn a_passed_answer_that_is_compressed_all_the_same_is_unpacked() {
     assert!(!answered.headers.contains_key("content-encoding"), "{:?}", answered.headers);
     assert!(!answered.headers.contains_key("content-length"), "it is that of other bytes");
     let mut read = Vec::new();
-    while !answered.is_over()
-        && let Some(piece) = poll_fn(|cx| answered.poll_next(cx)).await
+    while !answered.body.is_over()
+        && let Some(piece) = poll_fn(|cx| answered.body.poll_next(cx)).await
     {
         read.extend_from_slice(&piece.expect("it is whole"));
     }

@@ -153,13 +153,26 @@ async fn upload(
     path: &str,
     form: Vec<u8>,
 ) -> anyhow::Result<(u16, String)> {
+    let (status, _, answer) = upload_costing(setup, caller, path, form).await?;
+    Ok((status, answer))
+}
+
+/// The same, and what its head says that it cost.
+async fn upload_costing(
+    setup: &Setup,
+    caller: &Client,
+    path: &str,
+    form: Vec<u8>,
+) -> anyhow::Result<(u16, Option<f64>, String)> {
     let sent = dunlin_cluster::http_client()?
         .post(setup.cluster.url(0, path))
         .bearer_auth(caller.key())
         .header("content-type", "multipart/form-data; boundary=B")
         .body(form);
     let answer = sent.send().await?;
-    Ok((answer.status().as_u16(), answer.text().await?))
+    let cost = answer.headers().get("x-litellm-response-cost");
+    let cost = cost.and_then(|cost| cost.to_str().ok()?.parse().ok());
+    Ok((answer.status().as_u16(), cost, answer.text().await?))
 }
 
 /// One model with a price of its own.
@@ -200,8 +213,10 @@ async fn sounds_that_nobody_counts_are_measured_on_every_way() -> anyhow::Result
     ] {
         let caller = setup.make_key(0, json!({})).await?;
         let form = form(&[("model", model), ("response_format", format)], ("file", &wave()));
-        let (status, heard) = upload(&setup, &caller, path, form).await?;
+        let (status, cost, heard) = upload_costing(&setup, &caller, path, form).await?;
         assert_eq!(status, 200, "{path}: {heard}");
+        let expected = path.starts_with("/v1").then_some(0.0003);
+        assert_eq!(cost, expected, "{path} as {format}");
         charged(&setup, &caller, &format!("{path} as {format}"), 0.0003).await?;
     }
     for (path, model, expected) in [
@@ -216,6 +231,9 @@ async fn sounds_that_nobody_counts_are_measured_on_every_way() -> anyhow::Result
             "response_format": "wav"});
         let spoken = caller.post(&setup.cluster.url(0, path), &body).await?;
         assert_eq!(spoken.status, 200, "{path}: {}", spoken.body);
+        // How long it is is known at its end.
+        let known = (!model.starts_with("voiced")).then(|| expected.to_string());
+        assert_eq!(spoken.header("x-litellm-response-cost"), known.as_deref(), "{path} of {model}");
         charged(&setup, &caller, &format!("{path} of {model}"), expected).await?;
     }
     Ok(())

@@ -11,18 +11,16 @@ use axum::http::{HeaderMap, Response};
 use bytes::Bytes;
 use dunlin_llm::form::Input;
 use dunlin_llm::openai::{ChatStyle, write_chat};
-use dunlin_llm::{ChatRequest, Endpoint, parse};
+use dunlin_llm::{ChatRequest, Endpoint};
 use dunlin_tokens::Tokenizer;
 use dunlin_types::Tokens;
 use serde::Serialize;
 
 use crate::Proxy;
-use crate::request::body;
+use crate::questions::prompt::Prompt;
 use crate::request::call::Call;
-use crate::request::caller::Caller;
 use crate::response::error::{Failed, Refused};
 use crate::response::headers;
-use crate::response::told::AnswerHeaders;
 
 /// A provider that takes longer is not waited for: clients ask before each turn.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,17 +41,11 @@ pub(crate) async fn serve(State(proxy): State<Proxy>, request: Request) -> Respo
 }
 
 async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Response<Body>, Failed> {
-    let serving = proxy.0.serving.load_full();
-    let (head, body) = request.into_parts();
-    let mut caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
-    let body = body::read(body, &head.headers, serving.settings.max_request_bytes).await?;
-    let chat = parse(call.endpoint, body, None).map_err(Refused::BadRequest)?;
-    let chat = chat.with_headers(&head.headers);
-    let mut origin = call.client.origin(&serving.settings, &head.headers, chat.labels())?;
-    caller.count_for(proxy, &mut origin).await?;
+    let prompt = Prompt::read(proxy, call, request).await?;
+    let told = prompt.told(proxy, call);
+    let Prompt { serving, caller, chat, .. } = prompt;
     let group = dunlin_router::group(&serving.catalog, caller.access(), chat.model())
         .map_err(|no_route| Refused::no_route(no_route, call.endpoint, &caller))?;
-    let told = AnswerHeaders::of_admission(call, &caller, &[]).spending(caller.spent(proxy));
 
     let (upstream, nobody) = (&proxy.0.upstream, BTreeSet::new());
     // Where all are at rest the count is still made, here.
@@ -107,6 +99,7 @@ fn counted_by(by: &Tokenizer, chat: &ChatRequest, model: &str) -> Result<Tokens,
 
 #[cfg(test)]
 mod tests {
+    use dunlin_llm::parse;
     use tokio_util::task::TaskTracker;
 
     use super::*;

@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
 use bytes::Bytes;
-use dunlin_llm::{ChatRequest, Endpoint, Extras, parse};
+use dunlin_llm::{ChatRequest, Endpoint, Extras};
 use dunlin_router::{Group, candidates};
 use dunlin_types::Tokens;
 use serde::Serialize;
@@ -13,10 +13,9 @@ use serde::Serialize;
 use crate::Proxy;
 use crate::attempts::{entry, not_asked};
 use crate::questions::count;
-use crate::request::body;
+use crate::questions::prompt::Prompt;
 use crate::request::call::Call;
-use crate::request::caller::Caller;
-use crate::request::kept::{OpenedBody, keepers};
+use crate::request::kept::keepers;
 use crate::response::error::{Failed, Refused};
 use crate::response::headers;
 use crate::response::told::AnswerHeaders;
@@ -41,23 +40,16 @@ pub(crate) async fn serve(State(proxy): State<Proxy>, request: Request) -> Respo
 }
 
 async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Response<Body>, Failed> {
-    let serving = proxy.0.serving.load_full();
-    let (head, body) = request.into_parts();
-    let mut caller = Caller::identify(proxy, &serving, &head.headers, &head.uri).await?;
-    let most = serving.settings.max_request_bytes;
-    let body = body::read(body, &head.headers, most).await?;
-    let opened = OpenedBody::of(proxy, call.endpoint, &caller, (body, most)).await?;
-    let chat = parse(call.endpoint, opened.body.clone(), None).map_err(Refused::BadRequest)?;
-    let (headers, labels) = (&head.headers, chat.labels());
-    let mut origin = call.client.origin(&serving.settings, headers, labels)?;
-    caller.count_for(proxy, &mut origin).await?;
+    let prompt = Prompt::read(proxy, call, request).await?;
+    let told = prompt.told(proxy, call);
+    let Prompt { serving, caller, headers, opened, chat, origin } = prompt;
     let (catalog, wishes) = (&serving.catalog, Extras::default());
     let found = candidates(catalog, caller.access(), chat.model(), &wishes);
     let mut found =
         found.map_err(|no_route| Refused::no_route(no_route, call.endpoint, &caller))?;
     opened.pin(catalog, &mut found)?;
+    let (headers, labels) = (&headers, chat.labels());
     let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers, labels };
-    let told = AnswerHeaders::of_admission(call, &caller, &[]).spending(caller.spent(proxy));
     match keepers(found.first()) {
         Some(native) => ask(asking, &chat, (&native, &origin.tags), told).await,
         None => counted(asking, &chat, found.first(), told),

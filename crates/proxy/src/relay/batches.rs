@@ -328,7 +328,8 @@ async fn answered(
 ) -> Result<Response<Body>, Failed> {
     let (status, fields) = (relayed.status, fields::incoming(&relayed.headers));
     if !status.is_success() {
-        let body = passing::body(relayed, bill, None, Made::Nothing);
+        let (body, known) = passing::body(relayed, bill, None, Made::Nothing);
+        let told = told.cost(known.unwrap_or_default());
         return Ok(headers::relayed(told, status, fields, body));
     }
     let counted = counted.map(CountedBatch::made);

@@ -108,7 +108,7 @@ async fn conduct(
         }
     };
     let (status, headers) = (relayed.status, fields::incoming(&relayed.headers));
-    let body = passing::body(relayed, bill, None, passing::Made::Nothing);
+    let (body, _) = passing::body(relayed, bill, None, passing::Made::Nothing);
     Ok(headers::relayed(told, status, headers, body))
 }
 

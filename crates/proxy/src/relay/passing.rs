@@ -1,7 +1,4 @@
-//! An answer on its way to the client, byte for byte, and its bill.
-
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+//! What is read of an answer of a provider's own API on its way to the client, for its bill.
 
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -10,13 +7,12 @@ use dunlin_journal::{Fault, MAX_FAULT_BYTES, Outcome, bounded};
 use dunlin_llm::openai::UpstreamError;
 use dunlin_llm::{Meter, Usage};
 use dunlin_upstream::Relayed;
-use http_body::Frame;
 
-use crate::bill::Bill;
+use crate::bill::{Bill, Settled};
 use crate::relay::Understood;
 use crate::relay::price::Price;
-use crate::response::cut::Broken;
 use crate::response::length::Length;
+use crate::response::passing::{self, Reader};
 
 /// What is on record of an answer that ended before its end.
 const CUT: &str = "the provider's answer ended before its end";
@@ -31,38 +27,38 @@ pub(super) enum Made {
     Understood(Box<Understood>),
 }
 
-/// The bytes of an answer.
-pub(super) fn body(relayed: Relayed, bill: Bill, price: Option<Price>, made: Made) -> Body {
-    let succeeded = relayed.status.is_success();
+/// The bytes of an answer, and what it costs if nothing in them can change that.
+pub(super) fn body(
+    relayed: Relayed,
+    mut bill: Bill,
+    price: Option<Price>,
+    made: Made,
+) -> (Body, Option<Settled>) {
     let meter = match made {
         Made::Something => Meter::of_unlabelled(&relayed.headers),
         Made::Nothing | Made::Understood(_) => Meter::new(&relayed.headers),
     };
-    let mut bill = Some(bill);
-    if !succeeded && let Some(bill) = bill.take() {
+    if !relayed.status.is_success() {
         // Nobody's failure is charged.
         bill.failed_with(relayed.status.as_u16());
+        let reader = RelayReader { meter, length: None, price, made, is_over: false };
+        return (passing::body(relayed.body, None, reader), Some(Settled::default()));
     }
-    if let Some(bill) = &mut bill {
-        bill.begun(matches!(made, Made::Nothing).then(Usage::default));
-    }
-    let length = match (&made, &bill) {
-        (Made::Understood(call), Some(bill)) if meter.is_of_media() => {
-            Some(Length::of(call.chat.endpoint(), &relayed.headers, bill))
+    bill.begun(matches!(made, Made::Nothing).then(Usage::default));
+    let length = match &made {
+        Made::Understood(call) if meter.is_of_media() => {
+            Some(Length::of(call.chat.endpoint(), &relayed.headers, &bill))
         }
-        _ => None,
+        Made::Nothing | Made::Something | Made::Understood(_) => None,
     };
-    let mut passing = Passing { relayed, meter, length, bill, price, made, is_over: false };
-    if passing.relayed.is_over() {
-        passing.finish();
-    }
-    Body::new(passing)
+    let is_foreseen = length.as_ref().is_some_and(Length::is_nothing);
+    let foreseen = is_foreseen.then(|| bill.foreseen());
+    let reader = RelayReader { meter, length, price, made, is_over: false };
+    (passing::body(relayed.body, Some(bill), reader), foreseen)
 }
 
-struct Passing {
-    relayed: Relayed,
+struct RelayReader {
     meter: Meter,
-    bill: Option<Bill>,
     price: Option<Price>,
     made: Made,
     /// Of what the meter does not read.
@@ -70,45 +66,35 @@ struct Passing {
     is_over: bool,
 }
 
-impl http_body::Body for Passing {
-    type Data = Bytes;
-    type Error = Broken;
+impl Reader for RelayReader {
+    fn read(&mut self, bill: &mut Bill, bytes: &Bytes) {
+        self.meter.push(bytes);
+        if let Some(length) = &mut self.length {
+            length.count(bill, bytes);
+        }
+        self.count(bill);
+    }
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        Poll::Ready(match ready!(self.relayed.poll_next(cx)) {
-            Some(Ok(bytes)) => {
-                self.meter.push(&bytes);
-                let this = &mut *self;
-                if let (Some(length), Some(bill)) = (&mut this.length, &mut this.bill) {
-                    length.count(bill, &bytes);
-                }
-                // Nobody asks for the end of an answer whose length was announced.
-                if self.relayed.is_over() {
-                    self.finish();
-                } else {
-                    self.count();
-                }
-                Some(Ok(Frame::data(bytes)))
-            }
-            Some(Err(_)) => {
-                self.end(Outcome::Partial);
-                Some(Err(Broken))
-            }
-            None => {
-                self.finish();
-                None
-            }
-        })
+    fn finish(&mut self, bill: &mut Bill) -> Outcome {
+        self.meter.finish();
+        self.is_over = true;
+        self.count(bill);
+        let failure = self.meter.failure().map(|event| UpstreamError::parse(event.as_bytes()));
+        let fault = match failure {
+            Some(error) => Some((error.kind, error.message)),
+            None => self.meter.is_cut().then(|| (None, CUT.to_owned())),
+        };
+        let Some((kind, message)) = fault else { return Outcome::Success };
+        let message = bounded(&message, MAX_FAULT_BYTES);
+        bill.faulted(Fault { status: StatusCode::BAD_GATEWAY.as_u16(), kind, message });
+        let says_nothing = self.meter.usage().is_none() && self.meter.frames() <= 1;
+        if says_nothing { Outcome::Failure } else { Outcome::Partial }
     }
 }
 
-impl Passing {
+impl RelayReader {
     /// Puts what the meter shows on the bill.
-    fn count(&mut self) {
-        let Some(bill) = self.bill.as_mut() else { return };
+    fn count(&mut self, bill: &mut Bill) {
         if let (Some(price), Some(model)) = (self.price.as_mut(), self.meter.model()) {
             price.learn(bill, model);
         }
@@ -132,33 +118,6 @@ impl Passing {
                     bill.pictured(&call.by, &call.chat);
                 }
             }
-        }
-    }
-
-    fn finish(&mut self) {
-        self.meter.finish();
-        self.is_over = true;
-        self.count();
-        let failure = self.meter.failure().map(|event| UpstreamError::parse(event.as_bytes()));
-        let fault = match failure {
-            Some(error) => Some((error.kind, error.message)),
-            None => self.meter.is_cut().then(|| (None, CUT.to_owned())),
-        };
-        if let (Some((kind, message)), Some(bill)) = (&fault, self.bill.as_mut()) {
-            let (kind, message) = (kind.clone(), bounded(message, MAX_FAULT_BYTES));
-            bill.faulted(Fault { status: StatusCode::BAD_GATEWAY.as_u16(), kind, message });
-        }
-        let says_nothing = self.meter.usage().is_none() && self.meter.frames() <= 1;
-        self.end(match fault {
-            None => Outcome::Success,
-            Some(_) if says_nothing => Outcome::Failure,
-            Some(_) => Outcome::Partial,
-        });
-    }
-
-    fn end(&mut self, outcome: Outcome) {
-        if let Some(bill) = self.bill.take() {
-            bill.ended(outcome);
         }
     }
 }

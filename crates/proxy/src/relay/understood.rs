@@ -7,7 +7,7 @@ use axum::http::Method;
 use axum::http::request::Parts;
 use bytes::Bytes;
 use dunlin_admission::Bounds;
-use dunlin_llm::{ChatRequest, Endpoint, Media, parse, parse_upload};
+use dunlin_llm::{ChatRequest, Endpoint, parse, parse_upload};
 use dunlin_router::Deployment;
 use dunlin_router::relay::Lenders;
 use dunlin_types::Tokens;
@@ -21,10 +21,6 @@ use crate::request::body;
 pub(super) struct Understood {
     pub(super) chat: ChatRequest,
     pub(super) by: Arc<Deployment>,
-}
-
-fn makes_pictures(chat: &ChatRequest) -> bool {
-    matches!(chat.endpoint(), Endpoint::ImageEdits | Endpoint::ImageGenerations)
 }
 
 /// The request, if it is one of these. One that cannot be read is its provider's to refuse.
@@ -77,10 +73,4 @@ pub(super) fn made(
         None if *method == Method::POST => Made::Something,
         None => Made::Nothing,
     }
-}
-
-/// What it asks for beside tokens.
-pub(super) fn media(chat: &ChatRequest) -> Media {
-    let pictures = if makes_pictures(chat) { chat.answers() } else { 0 };
-    Media { pictures, ..Media::asked(chat) }
 }

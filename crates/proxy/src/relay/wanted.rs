@@ -7,7 +7,7 @@ use bytes::Bytes;
 use dunlin_admission::{Bounds, Demand};
 use dunlin_journal::Origin;
 use dunlin_ledger::Pricing;
-use dunlin_llm::{Bound, ChatRequest, Named, tokens_in};
+use dunlin_llm::{Bound, ChatRequest, Media, Named, tokens_in};
 use dunlin_router::relay::Lenders;
 use dunlin_types::Tokens;
 
@@ -113,7 +113,7 @@ impl Wanted {
     }
 
     pub(super) fn about(&self, origin: Origin) -> About<'_> {
-        let media = self.read.as_ref().map(understood::media).unwrap_or_default();
+        let media = self.read.as_ref().map(Media::asked).unwrap_or_default();
         About { media, ..About::relayed(self.model(), self.prompt(), origin) }
     }
 }

@@ -17,9 +17,10 @@ use crate::ids::Kind;
 use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::request::kept::{Sealing, keeps_responses};
+use crate::response::long::LongReader;
 use crate::response::stream::{self, Outgoing};
 use crate::response::told::AnswerHeaders;
-use crate::response::{headers, long};
+use crate::response::{headers, passing};
 use crate::stored::watch::Thing;
 use crate::turns::{Answered, Opening};
 
@@ -103,14 +104,20 @@ impl Delivery<'_> {
         headers::event_stream(told, call.framing, stream::events(answer, bill, outgoing))
     }
 
-    fn long(self, answer: Long) -> Response<Body> {
-        let Self { proxy, call, caller, chat, bill, told, .. } = self;
-        let by = &answer.deployment;
-        let told = told.answered(proxy, call, by, &answer.headers);
-        let told = told.uncounted(caller.spent(proxy), by);
-        let provider = answer.headers.clone();
-        let body = long::body(answer, bill, chat);
-        headers::passing(told, &provider, body)
+    fn long(self, mut answer: Long) -> Response<Body> {
+        let Self { proxy, call, caller, chat, mut bill, told, .. } = self;
+        let told = told.answered(proxy, call, &answer.deployment, &answer.headers);
+        let reader = LongReader::new(&answer, chat, &mut bill);
+        if let Some(whole) = answer.body.take_whole() {
+            let settled = passing::settled(&whole, bill, reader).asked_by(caller);
+            return headers::passing(told.cost(settled), &answer.headers, Body::from(whole));
+        }
+        let told = match reader.reads_nothing() {
+            true => told.cost(bill.foreseen().asked_by(caller)),
+            false => told.uncounted(caller.spent(proxy), &answer.deployment),
+        };
+        let body = passing::body(answer.body, Some(bill), reader);
+        headers::passing(told, &answer.headers, body)
     }
 
     /// Whether thoughts are put into what is said, as the client wishes or the deployment has it.

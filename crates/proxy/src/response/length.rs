@@ -26,12 +26,16 @@ impl Length {
         let kind = kind.unwrap_or_default();
         let meter = Meter::new(headers);
         let is_read = !meter.is_of_media() && !meter.is_blind();
-        let is_heard = matches!(endpoint, Endpoint::Transcriptions | Endpoint::Translations);
         if !is_read && endpoint == Endpoint::Speech && bill.wants_seconds() {
             return Self::Sound(Measure::new(kind));
         }
-        let is_text = !is_read && (is_heard || endpoint.is_chat());
+        let is_text = !is_read && (endpoint.hears() || endpoint.is_chat());
         if is_text { Self::Text } else { Self::Told(Box::new(meter)) }
+    }
+
+    /// Whether there is nothing to measure: a sound that is not charged by its seconds.
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(self, Self::Told(meter) if meter.is_of_media())
     }
 
     /// Puts the next bytes on the bill.

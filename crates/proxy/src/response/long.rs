@@ -1,75 +1,49 @@
 //! Replies that pass byte for byte: they are too long to be held, or are no JSON.
 
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
 
-use axum::body::Body;
 use bytes::Bytes;
 use dunlin_journal::Outcome;
 use dunlin_llm::ChatRequest;
+use dunlin_router::Deployment;
 use dunlin_upstream::Long;
-use http_body::Frame;
 
 use crate::bill::Bill;
-use crate::response::cut::Broken;
 use crate::response::length::Length;
+use crate::response::passing::Reader;
 
-/// One that answers `chat`. What it does not count itself is estimated by its length.
-pub(crate) fn body(long: Long, mut bill: Bill, chat: ChatRequest) -> Body {
-    bill.served_by(&long.deployment);
-    bill.begun(None);
-    let length = Length::of(chat.endpoint(), &long.headers, &bill);
-    Body::new(Passing { long, chat, bill: Some(bill), length })
-}
-
-struct Passing {
-    long: Long,
-    chat: ChatRequest,
-    bill: Option<Bill>,
+/// Reads one that answers a request. What it does not count itself is estimated by its length.
+pub(super) struct LongReader {
     length: Length,
+    chat: ChatRequest,
+    by: Arc<Deployment>,
 }
 
-impl http_body::Body for Passing {
-    type Data = Bytes;
-    type Error = Broken;
+impl LongReader {
+    /// Of an answer that is about to be passed on.
+    pub(super) fn new(long: &Long, chat: ChatRequest, bill: &mut Bill) -> Self {
+        let by = Arc::clone(&long.deployment);
+        bill.served_by(&by);
+        bill.begun(None);
+        let length = Length::of(chat.endpoint(), &long.headers, bill);
+        Self { length, chat, by }
+    }
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        Poll::Ready(match ready!(self.long.poll_next(cx)) {
-            Some(Ok(bytes)) => {
-                self.count(&bytes);
-                if self.long.is_over() {
-                    self.end(Outcome::Success);
-                }
-                Some(Ok(Frame::data(bytes)))
-            }
-            Some(Err(_)) => {
-                self.end(Outcome::Partial);
-                Some(Err(Broken))
-            }
-            None => {
-                self.end(Outcome::Success);
-                None
-            }
-        })
+    /// Whether nothing in the answer can change what it costs.
+    pub(super) fn reads_nothing(&self) -> bool {
+        self.length.is_nothing()
     }
 }
 
-impl Passing {
-    fn count(&mut self, bytes: &Bytes) {
-        if let Some(bill) = self.bill.as_mut() {
-            self.length.count(bill, bytes);
-        }
+impl Reader for LongReader {
+    fn read(&mut self, bill: &mut Bill, bytes: &Bytes) {
+        self.length.count(bill, bytes);
     }
 
-    fn end(&mut self, outcome: Outcome) {
-        if let Some(mut bill) = self.bill.take() {
-            if !self.length.finish(&mut bill) {
-                bill.pictured(&self.long.deployment, &self.chat);
-            }
-            bill.ended(outcome);
+    fn finish(&mut self, bill: &mut Bill) -> Outcome {
+        if !self.length.finish(bill) {
+            bill.pictured(&self.by, &self.chat);
         }
+        Outcome::Success
     }
 }

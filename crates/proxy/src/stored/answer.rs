@@ -235,7 +235,7 @@ pub(crate) async fn collect(
     most: usize,
 ) -> Result<Option<Bytes>, ProviderError> {
     let mut body = BytesMut::new();
-    while let Some(data) = poll_fn(|cx| relayed.poll_next(cx)).await {
+    while let Some(data) = poll_fn(|cx| relayed.body.poll_next(cx)).await {
         body.extend_from_slice(&data?);
         if body.len() > most {
             return Ok(None);

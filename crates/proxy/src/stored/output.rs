@@ -203,7 +203,7 @@ pub(super) async fn each_line(
     let mut output = output.filter(|output| output.status.is_success())?;
     let mut lines = Lines::new(MAX_LINE_BYTES);
     let mut next = async || {
-        let piece = poll_fn(|cx| output.poll_next(cx));
+        let piece = poll_fn(|cx| output.body.poll_next(cx));
         tokio::time::timeout(NEXT_WITHIN, piece).await.ok()
     };
     while let Some(piece) = next().await? {

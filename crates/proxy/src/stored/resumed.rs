@@ -13,7 +13,7 @@ use dunlin_llm::StreamEvent;
 use dunlin_llm::responses::{KeptResponse, read_frame};
 use dunlin_llm::sse::Splitter;
 use dunlin_router::Deployment;
-use dunlin_upstream::Relayed;
+use dunlin_upstream::{Passage, Relayed};
 use http_body::Frame;
 
 use crate::bill::Bill;
@@ -23,10 +23,10 @@ use crate::response::cut::Broken;
 
 /// The bytes of an answer.
 pub(super) fn bytes(relayed: Relayed) -> Body {
-    Body::new(Content(relayed))
+    Body::new(Content(relayed.body))
 }
 
-struct Content(Relayed);
+struct Content(Passage);
 
 impl http_body::Body for Content {
     type Data = Bytes;
@@ -81,7 +81,7 @@ impl http_body::Body for Events {
             if let Some(frame) = self.ready.pop_front() {
                 return Poll::Ready(Some(Ok(Frame::data(frame))));
             }
-            match ready!(self.relayed.poll_next(cx)) {
+            match ready!(self.relayed.body.poll_next(cx)) {
                 Some(Ok(piece)) => {
                     self.splitter.push(piece);
                     if self.read().is_none() {

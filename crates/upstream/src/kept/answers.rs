@@ -82,7 +82,7 @@ impl Answers {
                 self.read = Some(opened(by, object, answered)?);
                 continue;
             };
-            let piece = poll_fn(|cx| read.poll_next(cx)).await.transpose()?;
+            let piece = poll_fn(|cx| read.body.poll_next(cx)).await.transpose()?;
             let written = self.written(piece);
             if !written.is_empty() {
                 return Ok(Some(Bytes::from(written)));
