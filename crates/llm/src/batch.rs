@@ -5,15 +5,19 @@ use dunlin_types::{Tokens, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::answers::{choices, prompts_in};
+use crate::bound::BOUND_NAMES;
 use crate::estimate::{prompt_tokens, tokens_in, words_in};
-use crate::json::string;
-use crate::{responses, usage};
+use crate::json::{Member, members, string};
+use crate::{edit, responses, usage};
 
+mod beside;
 mod labels;
 mod lines;
 pub mod passed;
 
-pub use labels::{BadBatch, BadLine, Hearing, LabelSet, LineLabels, MAX_SETS, Shape, without_ours};
+pub use beside::Beside;
+pub use labels::{BadBatch, BadLine, Hearing, LabelSet, LineLabels, MAX_SETS, Shape};
 pub use lines::{Line, Lines};
 
 /// What a batch is to which nothing will be added: in OpenAI's words, and in Mistral's.
@@ -85,7 +89,8 @@ impl KeptBatch {
             id: text(peek.id)?,
             finished: OVER.contains(&&*status),
             created_at: peek.created_at.and_then(|at| at.get().parse().ok()),
-            output_file_id: text(peek.output_file_id),
+            // Azure's is an empty text where there is none.
+            output_file_id: text(peek.output_file_id).filter(|id| !id.is_empty()),
         })
     }
 }
@@ -111,32 +116,25 @@ pub fn used_in_line(line: &[u8]) -> Option<(Usage, bool)> {
     Some((Usage { completion, ..Usage::default() }, true))
 }
 
-#[derive(Deserialize)]
-struct PeekAsk<'a> {
-    #[serde(borrow)]
-    body: &'a RawValue,
-}
-
-/// What the body of a line says of its answers.
-#[derive(Deserialize)]
-struct PeekMost {
-    n: Option<u64>,
-    max_completion_tokens: Option<u64>,
-    max_tokens: Option<u64>,
-    max_output_tokens: Option<u64>,
-}
-
 /// What one line of an input asks for, estimated: its prompt, and the longest answers that it allows
-/// itself. A line that is none asks for nothing.
+/// itself by any of the names of that. A line that is none asks for nothing.
 #[must_use]
 pub fn asked_in_line(line: &[u8]) -> Tokens {
-    let Ok(PeekAsk { body }) = serde_json::from_slice(line) else { return Tokens(0) };
-    let prompt = prompt_tokens(body.get().as_bytes());
-    let most = serde_json::from_str(body.get()).map_or(0, |most: PeekMost| {
-        let of_one = most.max_completion_tokens.or(most.max_tokens).or(most.max_output_tokens);
-        of_one.unwrap_or_default().saturating_mul(most.n.unwrap_or(1))
-    });
-    Tokens(prompt.0.saturating_add(most))
+    let Some(body) = edit::member(line, "body") else { return Tokens(0) };
+    let (mut longest, mut answers, mut prompts) = (0_u64, 1, 1);
+    for Member { name, value } in members(body).unwrap_or_default() {
+        match &*name {
+            name if BOUND_NAMES.contains(&name) => {
+                longest = longest.max(value.parse().unwrap_or_default());
+            }
+            "n" | "best_of" => answers = answers.max(choices(value).unwrap_or(1)),
+            // Each prompt of a completion is answered.
+            "prompt" => prompts = prompts_in(value),
+            _ => {}
+        }
+    }
+    let most = longest.saturating_mul(answers.into()).saturating_mul(prompts.into());
+    Tokens(prompt_tokens(body.as_bytes()).0.saturating_add(most))
 }
 
 #[cfg(test)]
@@ -152,6 +150,9 @@ mod tests {
         assert!((1000..1030).contains(&limited), "{limited}");
         assert!(asked(r#"{"input":"x","max_output_tokens":70}"#) >= 70);
         assert!(asked(r#"{"messages":[],"max_tokens":"many"}"#) < 30, "its provider refuses it");
+        let unread = r#"{"messages":[],"max_tokens":500,"max_output_tokens":"x","n":-1}"#;
+        assert!(asked(unread) >= 500, "one that cannot be read is no way around another");
+        assert!(asked(r#"{"prompt":["a","b"],"max_tokens":500,"best_of":2}"#) >= 2000);
         assert_eq!(asked_in_line(b"no line"), Tokens(0));
         assert_eq!(asked(r#"{"max_tokens":18446744073709551615,"n":3}"#), u64::MAX);
     }
@@ -173,7 +174,9 @@ mod tests {
         }
         let open = text.replace("completed", "in_progress").replace("\"file-2\"", "null");
         let expected = KeptBatch { finished: false, output_file_id: None, ..done };
-        assert_eq!(KeptBatch::read(open.as_bytes()), Some(expected));
+        assert_eq!(KeptBatch::read(open.as_bytes()), Some(expected.clone()));
+        let empty = open.replace("null", "\"\"");
+        assert_eq!(KeptBatch::read(empty.as_bytes()), Some(expected));
         assert_eq!(KeptBatch::read(b"[]"), None);
     }
 

@@ -90,6 +90,13 @@ pub fn with(body: Bytes, name: &str, json: &str) -> Bytes {
     Bytes::from(out)
 }
 
+/// `body` without the members that are not to be kept of each object at `path`; of the body itself
+/// where that is empty.
+#[must_use]
+pub fn sifted(body: Bytes, path: &str, keeps: &dyn Fn(&str) -> bool) -> Bytes {
+    edited(body, path, Change::Sift(keeps))
+}
+
 /// The names of the members at the top of a body; none if it is no object.
 #[must_use]
 pub fn names(body: &[u8]) -> Vec<String> {
@@ -109,6 +116,8 @@ enum Change<'a> {
     Cut,
     Rename(&'a str),
     Rewrite(&'a dyn Fn(&str) -> Option<String>),
+    /// Cuts members of what is found.
+    Sift(&'a dyn Fn(&str) -> bool),
 }
 
 fn edited(body: Bytes, path: &str, change: Change<'_>) -> Bytes {
@@ -130,7 +139,7 @@ fn edited(body: Bytes, path: &str, change: Change<'_>) -> Bytes {
     Bytes::from(out)
 }
 
-/// `None` for a path that cannot be read or is too long.
+/// `None` for a path that cannot be read or is too long. An empty one leads nowhere else.
 fn steps(path: &str) -> Option<Vec<Step>> {
     let (mut steps, mut name, mut rest) = (Vec::new(), String::new(), path);
     while let Some(next) = rest.chars().next() {
@@ -155,7 +164,7 @@ fn steps(path: &str) -> Option<Vec<Step>> {
         }
     }
     steps.extend(named(&mut name));
-    (!steps.is_empty() && steps.len() <= MAX_STEPS).then_some(steps)
+    (steps.len() <= MAX_STEPS).then_some(steps)
 }
 
 fn named(name: &mut String) -> Option<Step> {
@@ -166,10 +175,16 @@ type Edits<'a> = Vec<(Span, Option<Cow<'a, str>>)>;
 
 /// Appends the edits of the value at `at`, in their order.
 fn find<'a>(text: &str, at: Span, steps: &[Step], change: Change<'a>, edits: &mut Edits<'a>) {
-    let Some((step, rest)) = steps.split_first() else { return };
     let value = &text[at.range()];
+    let Some((step, rest)) = steps.split_first() else {
+        if let Change::Sift(_) = change {
+            let members = members(value).unwrap_or_default();
+            change_members(text, at, &members, "", change, edits);
+        }
+        return;
+    };
     match step {
-        Step::Member(name) if rest.is_empty() => {
+        Step::Member(name) if rest.is_empty() && !matches!(change, Change::Sift(_)) => {
             let members = members(value).unwrap_or_default();
             change_members(text, at, &members, name, change, edits);
         }
@@ -199,27 +214,27 @@ fn change_members<'a>(
     change: Change<'a>,
     edits: &mut Edits<'a>,
 ) {
-    let has = |name: &str| members.iter().any(|member| member.name == name);
-    if !has(name) {
+    if let Change::Rewrite(to) = change {
+        for member in members.iter().filter(|member| member.name == name) {
+            let at = Span::of(member.value, text);
+            let said = string(member.value).and_then(|said| to(&said));
+            edits.extend(said.map(|said| (at, Some(Cow::Owned(said)))));
+        }
         return;
     }
-    let gives_way = match change {
-        Change::Cut => name,
-        Change::Rename(to) => to,
-        Change::Rewrite(to) => {
-            for member in members.iter().filter(|member| member.name == name) {
-                let at = Span::of(member.value, text);
-                let said = string(member.value).and_then(|said| to(&said));
-                edits.extend(said.map(|said| (at, Some(Cow::Owned(said)))));
-            }
-            return;
-        }
+    let gives_way = |known: &str| match change {
+        Change::Cut | Change::Rewrite(_) => known == name,
+        Change::Rename(to) => known == to,
+        Change::Sift(keeps) => !keeps(known),
     };
+    if matches!(change, Change::Rename(_)) && !members.iter().any(|member| member.name == name) {
+        return;
+    }
     // Behind the brace, or behind the last value that stays or was cut.
     let (mut end, mut any_kept) = (at.start + 1, false);
     for member in members {
         let value = Span::of(member.value, text);
-        if member.name == gives_way {
+        if gives_way(&member.name) {
             let comma = text[value.end..at.end].find(|c: char| !c.is_ascii_whitespace());
             let next = value.end + comma.expect("an object has an end");
             let comma_follows = text.as_bytes()[next] == b',';

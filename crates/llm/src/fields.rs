@@ -112,6 +112,39 @@ pub fn is_gateways_own(name: &str) -> bool {
     gateways_role(name) != Role::Upstream
 }
 
+/// Whether a provider is sent what has that name in a request that is passed on as it is: of those
+/// that nobody here knows, what a chat's would be.
+pub(crate) fn is_passed_on(endpoint: Option<Endpoint>, name: &str) -> bool {
+    match role(endpoint.unwrap_or(Endpoint::ChatCompletions), name) {
+        Role::Label(Label::Ours) | Role::Extra | Role::Dropped | Role::Guard | Role::Refused => {
+            false
+        }
+        Role::Model
+        | Role::Stream
+        | Role::Prompt
+        | Role::MaxTokens
+        | Role::MaxCompletionTokens
+        | Role::Choices
+        | Role::Label(Label::User | Label::SafetyIdentifier | Label::Foreign)
+        | Role::Upstream => true,
+    }
+}
+
+/// Whether a value asks for something.
+pub(crate) fn is_set(value: &str) -> bool {
+    !matches!(value, "null" | "false" | "[]" | "{}")
+}
+
+/// Whether a wish comes true though nobody carries it out: what is asked once is not repeated, and
+/// what is answered later has no streams and falls back on nobody.
+pub(crate) fn is_met_alone(name: &str, value: &str) -> bool {
+    let is_met = matches!(
+        name,
+        "disable_fallbacks" | "keepalive_seconds" | "max_fallbacks" | "stream_timeout"
+    );
+    is_met || !is_set(value) || (name == "num_retries" && value == "0")
+}
+
 /// True if `name` is `camel_case`, which Google also spells with underscores.
 pub(crate) fn is_spelled(name: &str, camel_case: &str) -> bool {
     name == camel_case || (name.contains('_') && camel(name) == camel_case)
@@ -167,6 +200,7 @@ const DROPPED: &[&str] = &[
     "specific_deployment",
     "ssl_verify",
     "success_callback",
+    "target_model_names",
     "tiered_pricing",
 ];
 

@@ -6,6 +6,7 @@ pub(crate) mod nested;
 
 use bytes::Bytes;
 use memchr::memmem;
+use serde_json::{Map, Value};
 
 use crate::json::Span;
 use crate::named::UnclearModel;
@@ -141,14 +142,33 @@ impl Upload {
         Some(self.body.slice(file.value.range()))
     }
 
-    /// The form without the fields `without`, and with `content`, if it is given, in the field
-    /// called `file`. All else byte for byte.
+    /// What its fields say, but for those that are files: lists and objects as SDKs write them. What is
+    /// too long or too deep to be any is an empty text.
+    pub(crate) fn values(&self) -> Map<String, Value> {
+        let texts = self.fields.iter().filter(|field| !field.is_file);
+        let mut all = nested::object(texts.clone().map(|field| {
+            let text = short_text(&self.body[field.value.range()]);
+            (&*field.name, text.unwrap_or_default())
+        }));
+        for field in texts {
+            all.entry(nested::base(&field.name)).or_insert_with(|| "".into());
+        }
+        all
+    }
+
+    /// The form with only the fields whose names `keeps` says, and with `content`, if it is given, in
+    /// the field called `file`. All else byte for byte.
     #[must_use]
-    pub fn written(&self, without: &[&str], file: &str, content: Option<Bytes>) -> Bytes {
+    pub fn written(
+        &self,
+        keeps: impl Fn(&str) -> bool,
+        file: &str,
+        content: Option<Bytes>,
+    ) -> Bytes {
         let mut out = Splice::of(&self.body, content.as_ref().map_or(0, Bytes::len));
         let mut content = content;
         for field in &self.fields {
-            if !field.is_file && without.contains(&&*field.name) {
+            if !keeps(nested::base(&field.name)) {
                 out.replace(field.whole);
             } else if field.name == file
                 && let Some(content) = content.take()
@@ -307,8 +327,8 @@ mod tests {
         let form = Upload::read(sent.clone().into(), FORM).expect("a form");
         assert_eq!((form.field("purpose"), form.field("file")), (Some("batch"), None));
         assert_eq!(form.content("file").expect("it is there"), "{}");
-        assert_eq!(form.written(&[], "file", None), sent);
-        let passed = form.written(&["model"], "file", Some("{\"a\":1}".into()));
+        assert_eq!(form.written(|_| true, "file", None), sent);
+        let passed = form.written(|name| name != "model", "file", Some("{\"a\":1}".into()));
         let expected =
             [("name=\"purpose\"", "batch"), ("name=\"file\"; filename=\"a\"", "{\"a\":1}")];
         assert_eq!(passed, body(&expected));

@@ -10,7 +10,7 @@ use crate::answers::{choices, count, prompts};
 use crate::endpoint::{Dialect, Endpoint};
 use crate::estimate::prompt_tokens;
 use crate::extras::Extras;
-use crate::fields::{Label, Role, is_spelled, role};
+use crate::fields::{Label, Role, is_met_alone, is_set, is_spelled, role};
 use crate::json::{Member, Span, members, string};
 use crate::labels::{LabelReader, Labels};
 use crate::multipart;
@@ -99,20 +99,35 @@ pub(crate) fn object(body: &[u8]) -> Result<Vec<Member<'_>>, BadRequest> {
     members(text).map_err(|error| not_an_object(text, &error))
 }
 
-/// On whose behalf a request inside a batch is. It is refused for what it would be refused for if it
-/// came alone; of one whose `endpoint` nobody here knows, only what is the gateway's is looked at.
+/// On whose behalf a request inside a batch is. It is refused for what it would be refused for if
+/// it came alone, and for wishes of how it is asked, which its provider does alone; of one whose
+/// `endpoint` nobody here knows, only what is the gateway's is looked at.
 pub(crate) fn heard(endpoint: Option<Endpoint>, body: &[u8]) -> Result<Labels, BadRequest> {
-    let Some(endpoint) = endpoint else {
-        let members = object(body)?;
-        refuse_duplicates(&members)?;
-        let reader = Reader::of(Endpoint::ChatCompletions, text(body)?, &members)?;
-        return Ok(reader.labels.finish());
+    let members = object(body)?;
+    let labels = match endpoint {
+        Some(endpoint) => {
+            // A batch of files may name its model elsewhere.
+            let named_elsewhere = endpoint.dialect() != Dialect::Anthropic;
+            let facts = read(endpoint, text(body)?, named_elsewhere.then_some("batch"))?;
+            check_length(endpoint, &facts.model)?;
+            facts.labels
+        }
+        None => {
+            refuse_duplicates(&members)?;
+            Reader::of(Endpoint::ChatCompletions, text(body)?, &members)?.labels.finish()
+        }
     };
-    // A batch of files may name its model elsewhere.
-    let named_elsewhere = endpoint.dialect() != Dialect::Anthropic;
-    let facts = read(endpoint, text(body)?, named_elsewhere.then_some("batch"))?;
-    check_length(endpoint, &facts.model)?;
-    Ok(facts.labels)
+    let endpoint = endpoint.unwrap_or(Endpoint::ChatCompletions);
+    let is_unmet = |member: &&Member<'_>| {
+        role(endpoint, &member.name) == Role::Extra && !is_met_alone(&member.name, member.value)
+    };
+    match members.iter().find(is_unmet) {
+        Some(member) => {
+            let name = member.name.to_string();
+            Err(BadRequest::NotCarriedOut { route: endpoint.route(), name })
+        }
+        None => Ok(labels),
+    }
 }
 
 fn text(body: &[u8]) -> Result<&str, BadRequest> {
@@ -281,7 +296,7 @@ impl<'a> Reader<'a> {
             Role::Refused if !is_null => {
                 return Err(BadRequest::credential(self.endpoint, &member.name));
             }
-            Role::Guard if !matches!(value, "null" | "false" | "[]" | "{}") => {
+            Role::Guard if is_set(value) => {
                 return Err(BadRequest::not_enforced(self.endpoint, &member.name));
             }
             Role::Refused | Role::Guard | Role::Dropped => {

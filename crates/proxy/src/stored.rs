@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -51,6 +52,7 @@ mod turn;
 pub(crate) mod watch;
 
 use answer::Answer;
+use lists::Query;
 
 /// What is asked of a thing.
 #[derive(Clone, Copy)]
@@ -103,7 +105,7 @@ async fn conduct(
     let attempt = asking.attempt(&alone(home), Tokens(0))?;
     let segment = path_segment(&kept.upstream);
     let path = format!("/{}/{segment}{}", about.kind.collection(), about.suffix);
-    let query = head.uri.query().map(str::to_owned);
+    let query = head.uri.query().map(|query| Query::read(query).passed());
     let asked = Relay { query, ..ask(head.method, path) };
     let answer = asking.send(attempt, asked, (bill, told)).await;
     let answer = answer.map_err(|failed| failed.naming(&kept.upstream, id))?;
@@ -224,6 +226,17 @@ impl Asking<'_> {
         asked: Relay,
         (bill, told): (Bill, AnswerHeaders),
     ) -> Result<Answer, Failed> {
-        Answer::get(*self, attempt, asked, (bill, told)).await
+        self.send_within(None, attempt, asked, (bill, told)).await
+    }
+
+    /// The same for a client that waits no longer than it says.
+    pub(crate) async fn send_within(
+        &self,
+        timeout: Option<Duration>,
+        attempt: Attempt,
+        asked: Relay,
+        billed: (Bill, AnswerHeaders),
+    ) -> Result<Answer, Failed> {
+        Answer::get(*self, attempt, asked, billed, timeout).await
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::harness;
 use crate::responses::{line, now, start, upload};
 
+mod beside;
 mod lines;
 mod messages;
 

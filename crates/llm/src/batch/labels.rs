@@ -7,16 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::edit;
 use crate::endpoint::Endpoint;
+use crate::fields::is_passed_on;
 use crate::json::{Member, string};
-use crate::parse::{BadRequest, heard, object};
+use crate::parse::{BadRequest, heard, object, refuse_duplicates};
 use crate::said::{Required, lacking};
 
 /// Different end users with their tags that one batch may be for: each is looked up, may have a
 /// budget of its own, and leaves a record of its own.
 pub const MAX_SETS: usize = 1_000;
 
-/// What is the gateway's alone in a request: no provider knows it.
-const OURS: [&str; 4] = ["litellm_metadata", "tags", "litellm_session_id", "litellm_trace_id"];
 const JSON: &str = "application/json";
 /// The low bits of a mark say which set it is of.
 const SET_BITS: u32 = 16;
@@ -46,6 +45,17 @@ impl Shape {
             Self::Line => "/batches",
             Self::Message => "/v1/messages/batches",
         }
+    }
+
+    /// `text` without what is the gateway's alone in its requests: one line, or a batch of messages.
+    #[must_use]
+    pub fn without_ours(self, text: Bytes) -> Bytes {
+        let endpoint = object(&text).ok().and_then(|members| self.endpoint(&members));
+        let below = match self {
+            Self::Line => "body",
+            Self::Message => "requests[*].params",
+        };
+        edit::sifted(text, below, &|name| is_passed_on(endpoint, name))
     }
 
     fn endpoint(self, members: &[Member<'_>]) -> Option<Endpoint> {
@@ -136,28 +146,26 @@ impl Hearing {
         required: Required<'_>,
     ) -> Result<(), BadLine> {
         let all = object(text)?;
+        // Whoever reads the first of two would see another request.
+        refuse_duplicates(&all)?;
         let id = self::text(&all, "custom_id");
         if let Some(id) = &id {
             let before = self.ids.insert(long_hash(id), line);
             before.map_or(Ok(()), |first| Err(BadLine::Duplicate { first }))?;
         }
         let id = id.unwrap_or_default();
-        let mut requests = all.iter().filter(|member| member.name == shape.inner()).peekable();
-        if requests.peek().is_none() {
-            return Err(BadRequest::Missing { route: shape.route(), name: shape.inner() }.into());
+        let missing = BadRequest::Missing { route: shape.route(), name: shape.inner() };
+        let request = all.iter().find(|member| member.name == shape.inner()).ok_or(missing)?;
+        let request = text.slice_ref(request.value.as_bytes());
+        if let Some(missing) = lacking(required, JSON, &request) {
+            return Err(BadLine::Lacks(missing.to_owned()));
         }
-        // Whichever of two the provider reads.
-        for request in requests {
-            let request = text.slice_ref(request.value.as_bytes());
-            if let Some(missing) = lacking(required, JSON, &request) {
-                return Err(BadLine::Lacks(missing.to_owned()));
-            }
-            let labels = heard(shape.endpoint(&all), &request)?;
-            self.has_ours |= edit::names(&request).iter().any(|name| OURS.contains(&&**name));
-            if labels.end_user.is_some() || !labels.tags.is_empty() {
-                let set = self.set(line, (labels.end_user, labels.tags))?;
-                self.labels.marks.push(hash(&id) | set);
-            }
+        let endpoint = shape.endpoint(&all);
+        let labels = heard(endpoint, &request)?;
+        self.has_ours |= edit::names(&request).iter().any(|name| !is_passed_on(endpoint, name));
+        if labels.end_user.is_some() || !labels.tags.is_empty() {
+            let set = self.set(line, (labels.end_user, labels.tags))?;
+            self.labels.marks.push(hash(&id) | set);
         }
         Ok(())
     }
@@ -206,13 +214,6 @@ impl LineLabels {
     }
 }
 
-/// `text` without what is the gateway's alone in the requests `below` that path: `body`, or
-/// `requests[*].params`.
-#[must_use]
-pub fn without_ours(text: Bytes, below: &str) -> Bytes {
-    edit::without(text, &OURS.map(|name| format!("{below}.{name}")))
-}
-
 /// FNV-1a, the same on all nodes, with room for the number of a set.
 fn hash(id: &str) -> u64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
@@ -248,21 +249,21 @@ mod tests {
             r#"{"messages":[]}"#,
             r#"{"user":"bob","tags":["a"]}"#,
             r#"{"litellm_metadata":{"user":"ann"}}"#,
-            r#"{"user":"zoe"},"body":{"user":"ann"}"#,
+            r#"{"user":"zoe"}"#,
         ];
         let (labels, has_ours) = heard(&bodies, &[]).expect("all are right");
         let said = labels.sets.iter().map(|set| (set.end_user.as_deref(), &*set.tags, set.line));
         let tags = ["a".to_owned()];
         let expected =
             [(Some("ann"), &[][..], 1), (Some("bob"), &tags[..], 3), (Some("zoe"), &[][..], 5)];
-        assert_eq!(said.collect::<Vec<_>>(), expected, "both of two bodies are heard");
+        assert_eq!(said.collect::<Vec<_>>(), expected);
         assert!(has_ours);
         let of = |id: &str| labels.of_answer(format!(r#"{{"custom_id":"{id}"}}"#).as_bytes());
         assert_eq!(["c1", "c2", "c3", "c4", "x"].map(of), [Some(0), None, Some(1), Some(0), None]);
         assert_eq!(labels.of_answer(b"{}"), None);
         let kept = serde_json::to_string(&labels).expect("plain data");
         assert_eq!(serde_json::from_str::<LineLabels>(&kept).expect("as it was"), labels);
-        assert!(!heard(&[r#"{"user":"ann","metadata":{}}"#], &[]).expect("right").1);
+        assert!(!heard(&[r#"{"user":"ann","n":1}"#], &[]).expect("right").1);
     }
 
     #[test]
@@ -298,6 +299,12 @@ mod tests {
             (r#""api_base":"http://x""#, "'api_base' is not allowed"),
             (r#""api_key":"sk-x""#, "'api_key' is not allowed"),
             (r#""timeout":"soon""#, "'timeout': expected"),
+            (r#""timeout":7"#, "'timeout' is not carried out"),
+            (r#""num_retries":3"#, "'num_retries' is not carried out"),
+            (r#""fallbacks":["m"]"#, "'fallbacks' is not carried out"),
+            (r#""drop_params":true"#, "'drop_params' is not carried out"),
+            (r#""num_retries":0,"disable_fallbacks":true,"drop_params":null"#, ""),
+            (r#""api_key":null,"guardrails":[],"mock_response":"hi""#, ""),
         ];
         let url = |path: &str| format!(r#""url":"{path}","#);
         let chats = [url("/v1/chat/completions"), url("/v1/unknown"), String::new()];
@@ -314,6 +321,9 @@ mod tests {
         let lines = [
             ("7", "expected an object"),
             ("no json", "Invalid JSON"),
+            ("\u{feff}{}", "Invalid JSON"),
+            (r#"{"body":{"messages":[]},"b\u006fdy":{"messages":[]}}"#, "duplicate field 'body'"),
+            (r#"{"body":{"messages":[],"model":"a","model":"b"}}"#, "duplicate field 'model'"),
             ("{}", "Missing required parameter: 'body'"),
             (r#"{"body":7}"#, "expected an object"),
             (r#"{"url":"/v1/embeddings","body":{"model":"m"}}"#, "parameter: 'input'"),
@@ -352,13 +362,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_gateways_alone_is_cut_and_nothing_else() {
-        let line = r#"{"custom_id":"1", "body":{"tags":["a"],"user":"ann", "metadata":{"a":"b"},"litellm_metadata":{}}}"#;
-        let cut = without_ours(Bytes::from(line), "body");
-        let expected = r#"{"custom_id":"1", "body":{"user":"ann", "metadata":{"a":"b"}}}"#;
-        assert_eq!(String::from_utf8_lossy(&cut), expected);
-        let batch = r#"{"requests":[{"params":{"tags":[],"model":"m"}},{"params":{"model":"m"}}]}"#;
-        let cut = without_ours(Bytes::from(batch), "requests[*].params");
-        assert_eq!(String::from_utf8_lossy(&cut), batch.replace(r#""tags":[],"#, ""));
+    fn what_is_the_gateways_alone_is_cut_as_from_what_comes_alone_and_nothing_else() {
+        let cut = |shape: Shape, text: &str| {
+            String::from_utf8(shape.without_ours(Bytes::from(text.to_owned())).to_vec())
+                .expect("text")
+        };
+        let ours = r#""litellm_metadata":{},"tags":["a"],"mock_response":"hi","api_key":null,"num_retries":0"#;
+        let line = |url: &str, body: &str| {
+            format!(r#"{{"custom_id":"1", "url":"{url}","body":{{{body}}}}}"#)
+        };
+        for (url, kept) in [
+            ("/v1/chat/completions", r#""user":"ann", "n":1.0"#),
+            ("/v1/responses", r#""metadata":{"a":"b"}, "x":1"#),
+            ("/v1/unknown", r#""user":"ann""#),
+        ] {
+            let said = line(url, &format!("{ours},{kept},{ours}"));
+            assert_eq!(cut(Shape::Line, &said), line(url, kept));
+        }
+        let said = line("/v1/chat/completions", r#""metadata":{"tags":["a"]},"user":"ann""#);
+        assert_eq!(cut(Shape::Line, &said), line("/v1/chat/completions", r#""user":"ann""#));
+        let batch = r#"{"requests":[{"params":{"tags":[],"model":"m"}},{"params":{"model":"m","metadata":{"user_id":"a"}}}],"tags":1}"#;
+        assert_eq!(cut(Shape::Message, batch), batch.replace(r#""tags":[],"#, ""));
     }
 }

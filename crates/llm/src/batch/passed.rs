@@ -9,7 +9,7 @@ use dunlin_types::{Tokens, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{BadBatch, Hearing, KeptBatch, Shape, without_ours};
+use super::{BadBatch, Beside, Hearing, KeptBatch, Shape};
 use crate::bound::Bound;
 use crate::edit::{self, member};
 use crate::estimate::prompt_tokens;
@@ -330,10 +330,13 @@ impl Form {
         self == Self::Anthropic
     }
 
-    /// The body without what requests say to the gateway alone.
-    #[must_use]
-    pub fn without_ours(self, body: Bytes) -> Bytes {
-        if self == Self::Anthropic { without_ours(body, "requests[*].params") } else { body }
+    /// What is said to the gateway beside the requests; nothing where those are not heard.
+    ///
+    /// # Errors
+    /// As [`Beside::of_body`].
+    pub fn beside(self, body: &Bytes) -> Result<Beside, BadRequest> {
+        let route = Shape::Message.route();
+        if self.is_heard() { Beside::of_body(route, &[], body) } else { Ok(Beside::default()) }
     }
 
     /// Whether its answers are objects in buckets, which the provider's API does not show.

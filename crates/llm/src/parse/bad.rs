@@ -76,6 +76,17 @@ pub enum BadRequest {
         /// The member.
         name: String,
     },
+    /// A wish that cannot come true for what a provider is given once, and works through alone.
+    #[error(
+        "{route}: '{name}' is not carried out here: the provider is asked once, and works through \
+         files and batches alone. Leave it out to go on without."
+    )]
+    NotCarriedOut {
+        /// The endpoint.
+        route: &'static str,
+        /// The member.
+        name: String,
+    },
     /// A header of the gateway's with a value it cannot read.
     #[error("Invalid value for header '{name}': expected {expected}.")]
     BadHeader {
@@ -107,7 +118,8 @@ impl BadRequest {
             Self::Duplicate { name }
             | Self::Invalid { name, .. }
             | Self::CredentialInBody { name, .. }
-            | Self::NotEnforced { name, .. } => Some(name),
+            | Self::NotEnforced { name, .. }
+            | Self::NotCarriedOut { name, .. } => Some(name),
         }
     }
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use dunlin_admission::{Bounds, CountedBatch, counts_batches, has_budget};
 use dunlin_ledger::Pricing;
 use dunlin_llm::batch::passed::Shelf;
-use dunlin_llm::batch::{BadBatch, LineLabels};
+use dunlin_llm::batch::{BadBatch, Beside, LineLabels, Shape};
 use dunlin_providers::relay::sent_model;
 use dunlin_router::relay::{Asked, Lenders, NoLender, lenders};
 use dunlin_router::{Access, Catalog, Deployment, listed};
@@ -65,6 +65,7 @@ pub(super) struct Heard<'a> {
     labels: LineLabels,
     /// Whether something that they say is not for the provider.
     has_ours: bool,
+    beside: Beside,
     /// Whether it is its maker's alone.
     pub(super) owned: bool,
 }
@@ -90,8 +91,9 @@ impl Batch {
         match self.shelf.form.hear(&self.body, caller.required()) {
             Ok(hearing) => {
                 let has_ours = hearing.has_ours();
+                let beside = self.shelf.form.beside(&self.body).map_err(Refused::BadRequest)?;
                 let (maker, labels) = (caller.clone(), hearing.end());
-                Ok(Heard { batch: self, maker, labels, has_ours, owned: false })
+                Ok(Heard { batch: self, maker, labels, has_ours, beside, owned: false })
             }
             Err(BadBatch { request: Some(number), why }) => {
                 Err(Failed::from(why).at(Place { noun: REQUEST, number }))
@@ -264,7 +266,7 @@ impl Heard<'_> {
         passed: Relay,
         (bill, told): (Bill, AnswerHeaders),
     ) -> Result<Response<Body>, Failed> {
-        let Self { batch, maker, labels, has_ours, owned } = self;
+        let Self { batch, maker, labels, has_ours, beside, owned } = self;
         let Asking { proxy, call, caller, .. } = asking;
         let catalog = &asking.serving.catalog;
         let by = Arc::clone(attempt.deployment());
@@ -285,15 +287,17 @@ impl Heard<'_> {
         let rename = &mut |model: &str| names.theirs(model);
         let mut body = batch.shelf.form.with_models(&passed.body, rename);
         if has_ours {
-            body = batch.shelf.form.without_ours(body);
+            body = Shape::Message.without_ours(body);
         }
+        body = beside.passed_on(body);
+        let within = beside.timeout.unwrap_or(by.timeout);
         let told = told.lent(call, &by);
         let owner = owned.then(|| maker.owner());
         let (proxy, retry) = (proxy.clone(), catalog.retry);
         let tasks = proxy.0.open.tasks.clone();
         let made = tasks.spawn(async move {
             let passed = Relay { body, ..passed };
-            let relayed = proxy.0.upstream.relay(attempt, (passed, None), by.timeout, retry).await;
+            let relayed = proxy.0.upstream.relay(attempt, (passed, None), within, retry).await;
             let relayed = match relayed {
                 Ok(relayed) => relayed,
                 Err(failure) => return Err(bill.fail(unanswered(&by.group, failure, None))),

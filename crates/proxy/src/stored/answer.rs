@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Response;
@@ -64,11 +65,13 @@ impl Answer {
         attempt: Attempt,
         asked: Relay,
         (mut bill, told): (Bill, AnswerHeaders),
+        within: Option<Duration>,
     ) -> Result<Self, Failed> {
         let by = Arc::clone(attempt.deployment());
         bill.read_from(&by);
+        let within = within.unwrap_or(by.timeout);
         let (upstream, retry) = (&asking.proxy.0.upstream, asking.serving.catalog.retry);
-        let relayed = upstream.relay_kept(attempt, asked, by.timeout, retry).await;
+        let relayed = upstream.relay_kept(attempt, asked, within, retry).await;
         let failed = match relayed {
             Ok(relayed) if relayed.status.is_success() => {
                 let told = told.answered(asking.proxy, asking.call, &by, &relayed.headers);

@@ -4,17 +4,20 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::Response;
 use dunlin_admission::{CountedBatch, counts_batches};
-use dunlin_llm::{Endpoint, Place, edit};
+use dunlin_llm::batch::Beside;
+use dunlin_llm::{BadRequest, Endpoint, Place, edit};
+use dunlin_router::Deployment;
+use dunlin_router::relay::{Asked, Lenders, NoLender, lenders};
 use dunlin_types::Tokens;
 
 use super::answer::Made;
-use super::home::OURS;
+use super::input::Input;
 use super::made_of::Files;
 use super::{Asking, alone, send};
 use crate::Proxy;
 use crate::ids::Kind;
 use crate::request::call::Call;
-use crate::request::kept::Sealing;
+use crate::request::kept::{Sealing, is_beside};
 use crate::request::posted::Posted;
 use crate::response::error::{Failed, Refused};
 
@@ -33,13 +36,19 @@ pub(crate) async fn create(proxy: &Proxy, request: Request) -> Response<Body> {
 async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Response<Body>, Failed> {
     let posted = Posted::read(proxy, call, request).await?;
     let asking = posted.asking(proxy, call);
+    let beside = Beside::of_body(ROUTE, &["metadata"], &posted.body);
+    let beside = beside.map_err(Refused::BadRequest)?;
     let Files { home, owner, first, body } = asking.files(&posted.body, ROUTE, INPUT)?;
+    asking.check_named(home, &posted.body)?;
 
     let (bill, told) = asking.admit_open_ended(home).await?;
     let input = match asking.input(home, &first).await {
         Ok(input) => input,
         Err(failed) => return Err(bill.fail(failed)),
     };
+    if let Err(refused) = asking.check_model(home, &input) {
+        return Err(bill.fail(refused));
+    }
     let shares = match asking.shares(&input.labels, home, "line").await {
         Ok(shares) => shares.of(&first),
         Err(failed) => return Err(bill.fail(failed)),
@@ -49,14 +58,50 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
         Err(refused) => return Err(bill.fail(refused)),
     };
     let attempt = asking.attempt(&alone(home), Tokens(0))?;
-    let asked = send(ROUTE, "application/json", edit::without(body, OURS))?;
-    let answer = asking.send(attempt, asked, (bill, told)).await?;
+    let asked = send(ROUTE, "application/json", beside.passed_on(body))?;
+    let answer = asking.send_within(beside.timeout, attempt, asked, (bill, told)).await?;
     let made = Made { counted: counted.map(CountedBatch::made), shares, input: None };
     let sealing = Sealing::new(proxy, owner, home);
     answer.made(asking, Kind::Batch, &sealing, made).await
 }
 
 impl Asking<'_> {
+    /// A batch is made where its file is: the model that a request names beside it must be there.
+    fn check_named(&self, home: &Deployment, body: &[u8]) -> Result<(), Refused> {
+        let named = edit::member(body, "model").filter(|model| *model != "null");
+        let Some(named) = named else { return Ok(()) };
+        let (name, expected) = ("model".to_owned(), "a string");
+        let named: String = serde_json::from_str(named).map_err(|_| {
+            Refused::BadRequest(BadRequest::Invalid { route: ROUTE, name, expected })
+        })?;
+        let lent = self.lent(home, &named)?.filter(|lent| !lent.any);
+        let accounts =
+            lent.iter().flat_map(|lent| std::iter::once(&lent.group).chain(&lent.elsewhere));
+        let mut there = accounts.flat_map(|account| &account.deployments);
+        match there.any(|known| is_beside(home, known)) {
+            true => Ok(()),
+            false => Err(Refused::elsewhere(&home.group, &named)),
+        }
+    }
+
+    /// What the key may call may be less than when the file came in.
+    fn check_model(&self, home: &Deployment, input: &Input) -> Result<(), Refused> {
+        input.model.as_deref().map_or(Ok(()), |model| self.lent(home, model).map(drop))
+    }
+
+    /// Who of the provider of `home` has a model, if anybody does.
+    fn lent(&self, home: &Deployment, model: &str) -> Result<Option<Lenders>, Refused> {
+        let providers = &[&*home.provider];
+        let asked = Asked { providers, models: &[model], chosen: None, reads: false };
+        match lenders(&self.serving.catalog, self.caller.access(), asked) {
+            Ok(lent) => Ok(Some(lent)),
+            Err(NoLender::NotAllowed { model, by }) => {
+                Err(Refused::not_allowed(model, by, self.caller))
+            }
+            Err(NoLender::Unnamed | NoLender::OutOfRegion { .. } | NoLender::None) => Ok(None),
+        }
+    }
+
     /// Counts a batch of so many tokens for those who may make so many of batches a day. `None`:
     /// nobody's are counted.
     async fn count_batch(&self, tokens: Tokens) -> Result<Option<CountedBatch>, Refused> {

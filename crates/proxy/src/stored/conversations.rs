@@ -8,12 +8,13 @@ use axum::extract::Request;
 use axum::http::{Method, Response};
 use bytes::Bytes;
 use dunlin_admission::Bounds;
-use dunlin_llm::{Endpoint, Place, check_object, edit, rename_ids};
+use dunlin_llm::batch::Beside;
+use dunlin_llm::{Endpoint, Place, edit, rename_ids};
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::{Deployment, Group, NoRoute, group};
 use dunlin_types::Tokens;
 
-use super::home::{OURS, Wish};
+use super::home::{NAMES, Wish};
 use super::lists::Query;
 use super::{Asking, alone, ask, send};
 use crate::Proxy;
@@ -24,6 +25,7 @@ use crate::request::kept::{Sealing, find, is_beside, keepers};
 use crate::request::posted::Posted;
 use crate::response::error::{Failed, Refused};
 
+const ROUTE: &str = "/conversations";
 /// Where items name files.
 const FILES: &[&Place] =
     &[&["items", "*", "content", "*", "file_id"], &["items", "*", "output", "*", "file_id"]];
@@ -68,11 +70,11 @@ async fn make(
     let Posted { head, body, caller, .. } = &posted;
     // Nothing need be said.
     let body = if body.is_empty() { Bytes::from_static(b"{}") } else { body.clone() };
-    check_object(&body).map_err(Refused::BadRequest)?;
+    let beside = beside(&body)?;
     let asking = posted.asking(proxy, call);
     let query = Query::read(head.uri.query().unwrap_or_default());
     let said: Vec<(&str, String)> =
-        OURS.iter().filter_map(|name| Some((*name, text(&body, name)?))).collect();
+        NAMES.iter().filter_map(|name| Some((*name, text(&body, name)?))).collect();
     let in_body =
         |name: &str| said.iter().find(|(known, _)| *known == name).map(|(_, text)| &**text);
     let field = |name: &str| in_body(name).or_else(|| query.get(name));
@@ -81,9 +83,9 @@ async fn make(
     let (bill, told) = asking.admit(&group.name, Tokens(0), Bounds::default()).await?;
     let attempt = asking.first_attempt(&bill, &group, Tokens(0))?;
     let by = Arc::clone(attempt.deployment());
-    let body = asking.with_files(&edit::without(body, OURS), &by)?;
-    let asked = send("/conversations", "application/json", body)?;
-    let answer = asking.send(attempt, asked, (bill, told)).await?;
+    let body = asking.with_files(&beside.passed_on(body), &by)?;
+    let asked = send(ROUTE, "application/json", body)?;
+    let answer = asking.send_within(beside.timeout, attempt, asked, (bill, told)).await?;
     let sealing = Sealing::new(proxy, caller.owner(), &by);
     answer.object(asking, Kind::Conversation, &sealing).await
 }
@@ -118,8 +120,7 @@ async fn conduct(
     let path = format!("/conversations/{}{below}", path_segment(&kept.upstream));
     let is_object = matches!(of, Of::Itself) || head.method == Method::DELETE;
     let mut asked = if head.method == Method::POST {
-        check_object(&body).map_err(Refused::BadRequest)?;
-        let body = asking.with_files(&edit::without(body, OURS), home)?;
+        let body = asking.with_files(&beside(&body)?.passed_on(body), home)?;
         send(&path, "application/json", body)?
     } else {
         ask(head.method, path)
@@ -135,6 +136,11 @@ async fn conduct(
     // The master sees it under the same id as its owner.
     let sealing = Sealing::new(proxy, kept.owner, home);
     answer.object(asking, Kind::Conversation, &sealing).await
+}
+
+/// What a body says that is not the provider's.
+fn beside(body: &Bytes) -> Result<Beside, Refused> {
+    Beside::of_body(ROUTE, &["metadata"], body).map_err(Refused::BadRequest)
 }
 
 fn text(body: &[u8], name: &str) -> Option<String> {

@@ -9,12 +9,12 @@ use axum::extract::Request;
 use axum::http::Response;
 use bytes::Bytes;
 use dunlin_admission::Bounds;
-use dunlin_llm::batch::without_ours;
+use dunlin_llm::batch::{Beside, Shape};
 use dunlin_llm::{Endpoint, Place, Upload, rename_ids};
 use dunlin_types::Tokens;
 
 use super::answer::Made;
-use super::home::{Home, OURS, Wish};
+use super::home::{Home, Wish};
 use super::input::Input;
 use super::lists::Query;
 use super::send;
@@ -25,6 +25,7 @@ use crate::request::kept::Sealing;
 use crate::request::posted::Posted;
 use crate::response::error::{Failed, Refused};
 
+const ROUTE: &str = "/files";
 /// What LiteLLM's spend logs call it.
 const CALL_TYPE: &str = "acreate_file";
 /// Where a line of a batch names its model.
@@ -53,6 +54,7 @@ async fn conduct(
     let posted = Posted::read_unless(proxy, call, request, is_around).await?;
     let (Posted { head, caller, .. }, kind) = (&posted, posted.kind());
     let form = Upload::read(posted.body.clone(), kind).map_err(Refused::BadRequest)?;
+    let beside = Beside::of_form(ROUTE, &["metadata"], &form).map_err(Refused::BadRequest)?;
     let content = form.content("file").unwrap_or_default();
     let is_batch = is_batch(&form);
     // Whatever a file is said to be for, a key of certain models can make a batch of no others.
@@ -76,10 +78,12 @@ async fn conduct(
     }
     let names = (name, by.target.sent_model());
     let content = heard.as_ref().map(|(_, has_ours)| passed_on(&content, names, *has_ours));
-    let asked = send("/files", kind, form.written(OURS, "file", content))?;
-    let answer = asking.send(attempt, asked, (bill, told)).await?;
+    let written = form.written(|field| beside.keeps(field), "file", content);
+    let asked = send(ROUTE, kind, written)?;
+    let answer = asking.send_within(beside.timeout, attempt, asked, (bill, told)).await?;
     let sealing = Sealing::new(proxy, caller.owner(), &by);
-    let made = Made { input: heard.map(|(input, _)| input), ..Made::default() };
+    let input = heard.map(|(input, _)| input.named(home.name));
+    let made = Made { input, ..Made::default() };
     answer.made(asking, Kind::File, &sealing, made).await
 }
 
@@ -92,12 +96,17 @@ fn is_batch(form: &Upload) -> bool {
 fn models(content: &Bytes) -> BTreeMap<String, u64> {
     let mut models = BTreeMap::new();
     for (number, line) in (1..).zip(content.split(|byte| *byte == b'\n')) {
-        let Ok(_) = rename_ids(&content.slice_ref(line), MODEL, &mut |model: &str| {
-            models.entry(model.to_owned()).or_insert(number);
-            Ok::<_, Infallible>(None)
-        });
+        note_model(&mut models, (number, &content.slice_ref(line)));
     }
     models
+}
+
+/// Notes the model that the line of that number names, if no line before it does.
+pub(super) fn note_model(models: &mut BTreeMap<String, u64>, (number, line): (u64, &Bytes)) {
+    let Ok(_) = rename_ids(line, MODEL, &mut |model: &str| {
+        models.entry(model.to_owned()).or_insert(number);
+        Ok::<_, Infallible>(None)
+    });
 }
 
 /// The lines with the model's name upstream, and without what is the gateway's alone if there is such;
@@ -111,7 +120,7 @@ fn passed_on(content: &Bytes, (from, to): (&str, &str), has_ours: bool) -> Bytes
         let (text, end) = line.split_at(line.len() - usize::from(line.ends_with(b"\n")));
         let mut text = content.slice_ref(text);
         if has_ours {
-            text = without_ours(text, "body");
+            text = Shape::Line.without_ours(text);
         }
         let Ok(text) = rename_ids(&text, MODEL, &mut |model: &str| {
             Ok::<_, Infallible>((model == from).then(|| to.to_owned()))

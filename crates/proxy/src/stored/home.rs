@@ -18,9 +18,8 @@ const MODEL_HEADER: &str = "x-litellm-model";
 const PROVIDER_HEADER: &str = "custom-llm-provider";
 /// Whose files they are if nothing is said, as LiteLLM has it.
 pub(super) const DEFAULT_PROVIDER: &str = "openai";
-/// The names of what is for the gateway, in a form, a query or a JSON object.
-pub(super) const OURS: &[&str] =
-    &["model", "target_model_names", "custom_llm_provider", "litellm_metadata"];
+/// By which a form, a query or a JSON object names it.
+pub(super) const NAMES: [&str; 3] = ["model", "target_model_names", "custom_llm_provider"];
 
 /// What a request says of where its things belong.
 #[derive(Clone, Copy, Default)]

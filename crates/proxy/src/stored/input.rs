@@ -2,11 +2,12 @@
 //! noted, for its provider gets nothing of what is the gateway's alone. Of a file that nothing is
 //! noted of, what the provider has is read.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use dunlin_llm::Required;
 use dunlin_llm::batch::{Hearing, Line, LineLabels, Shape, asked_in_line};
-use dunlin_llm::{Required, tokens_in};
 use dunlin_providers::jobs;
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::Deployment;
@@ -14,6 +15,8 @@ use dunlin_store::{Entry, Kind, Label, NotStored};
 use dunlin_types::{RequestId, Tokens, UnixMillis};
 use serde::{Deserialize, Serialize};
 
+use super::files::note_model;
+use super::home::{Home, Wish};
 use super::noted::{LISTED_FOR, after};
 use super::{Asking, fetch, output};
 use crate::Proxy;
@@ -25,6 +28,9 @@ use crate::response::error::{Failed, Place, Refused};
 pub(crate) struct Input {
     /// Estimated: its prompts, and the longest answers that it allows itself.
     tokens: u64,
+    /// What its lines call their model, as far as its provider was told another name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) model: Option<String>,
     pub(crate) labels: LineLabels,
 }
 
@@ -37,12 +43,17 @@ impl Input {
             reader.line(&content.slice_ref(line));
         }
         let has_ours = reader.hearing.has_ours();
-        Ok((reader.end()?, has_ours))
+        Ok((reader.end()?.0, has_ours))
+    }
+
+    /// The same, whose lines name that model.
+    pub(super) fn named(self, model: Option<String>) -> Self {
+        Self { model, ..self }
     }
 
     /// Of a batch that is in one body, whose requests were heard.
     pub(crate) fn heard(labels: LineLabels) -> Self {
-        Self { tokens: 0, labels }
+        Self { labels, ..Self::default() }
     }
 
     pub(super) fn tokens(&self) -> Tokens {
@@ -104,7 +115,19 @@ impl Asking<'_> {
                     .to_owned();
             return Err(Refused::CannotKnow { reason }.into());
         }
-        reader.end()
+        if reader.hearing.has_ours() {
+            let message =
+                "Its lines say something to the gateway, which its provider has as it is: \
+                           upload it again with `purpose: batch`."
+                    .to_owned();
+            return Err(Refused::Unfit { param: "input_file_id", message }.into());
+        }
+        let (input, models) = reader.end()?;
+        let wish = Wish { provider: Some(&home.provider), ..Wish::default() };
+        match Home::find(self, wish, &models, false)?.serves(home, &models) {
+            true => Ok(input),
+            false => Err(Refused::several_models(&models).into()),
+        }
     }
 }
 
@@ -114,13 +137,16 @@ struct Reader<'r> {
     hearing: Hearing,
     tokens: u64,
     lines: u64,
+    /// Each with the first line that names it.
+    models: BTreeMap<String, u64>,
     /// Why the first bad one is bad.
     bad: Option<Failed>,
 }
 
 impl<'r> Reader<'r> {
     fn new(required: Required<'r>) -> Self {
-        Self { required, hearing: Hearing::default(), tokens: 0, lines: 0, bad: None }
+        let (hearing, models) = (Hearing::default(), BTreeMap::new());
+        Self { required, hearing, tokens: 0, lines: 0, models, bad: None }
     }
 
     fn line(&mut self, line: &Bytes) {
@@ -129,20 +155,21 @@ impl<'r> Reader<'r> {
             return;
         }
         self.tokens = self.tokens.saturating_add(asked_in_line(line).0);
+        note_model(&mut self.models, (self.lines, line));
         let heard = self.hearing.hear((self.lines, Shape::Line), line, self.required);
         self.bad = heard.err().map(|bad| Failed::from(bad).at(Place::line(self.lines)));
     }
 
     fn long(&mut self, bytes: u64) {
         self.lines += 1;
-        self.tokens = self.tokens.saturating_add(tokens_in(bytes).0);
+        let message = format!("it has {bytes} bytes, which is too long to be read");
+        let refused = Refused::Unfit { param: "input_file_id", message };
+        self.bad.get_or_insert(Failed::from(refused).at(Place::line(self.lines)));
     }
 
-    fn end(self) -> Result<Input, Failed> {
-        match self.bad {
-            Some(bad) => Err(bad),
-            None => Ok(Input { tokens: self.tokens, labels: self.hearing.end() }),
-        }
+    fn end(self) -> Result<(Input, BTreeMap<String, u64>), Failed> {
+        let Self { tokens, hearing, models, bad, .. } = self;
+        bad.map_or(Ok((Input { tokens, model: None, labels: hearing.end() }, models)), Err)
     }
 }
 

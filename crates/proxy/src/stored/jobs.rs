@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::Response;
+use dunlin_llm::batch::Beside;
 use dunlin_llm::{BadRequest, Endpoint, Extras, Place, edit, rename_ids};
 use dunlin_router::{Deployment, candidates};
 use dunlin_types::Tokens;
 
 use super::answer::Made;
-use super::home::OURS;
 use super::made_of::Files;
 use super::{alone, send};
 use crate::Proxy;
@@ -36,6 +36,8 @@ pub(crate) async fn create(proxy: &Proxy, request: Request) -> Response<Body> {
 async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Response<Body>, Failed> {
     let posted = Posted::read(proxy, call, request).await?;
     let (asking, caller) = (posted.asking(proxy, call), &posted.caller);
+    let beside = Beside::of_body(ROUTE, &["metadata", "model"], &posted.body);
+    let beside = beside.map_err(Refused::BadRequest)?;
     let Files { home, body, .. } = asking.files(&posted.body, ROUTE, FILES)?;
     let model: Option<String> =
         edit::member(&body, "model").and_then(|model| serde_json::from_str(model).ok());
@@ -54,9 +56,8 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let body = rename_ids(&body, MODEL, &mut |_: &str| {
         Ok::<_, Refused>(Some(tuned.target.model.to_string()))
     })?;
-    let ours: Vec<&str> = OURS.iter().copied().filter(|name| *name != "model").collect();
-    let asked = send(ROUTE, "application/json", edit::without(body, &ours))?;
-    let answer = asking.send(attempt, asked, billed).await?;
+    let asked = send(ROUTE, "application/json", beside.passed_on(body))?;
+    let answer = asking.send_within(beside.timeout, attempt, asked, billed).await?;
     let sealing = Sealing::new(proxy, caller.owner(), tuned);
     answer.made(asking, Kind::Job, &sealing, Made::default()).await
 }

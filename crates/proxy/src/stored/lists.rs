@@ -8,13 +8,13 @@ use axum::extract::Request;
 use axum::http::Response;
 use bytes::Bytes;
 use dunlin_admission::Bounds;
-use dunlin_llm::Labels;
+use dunlin_llm::{Labels, decoded, is_gateways_own};
 use dunlin_types::Tokens;
 use futures::StreamExt;
 
 use super::accounts::{Account, Listed, Unlisted};
 use super::answer::MAX_OBJECT_BYTES;
-use super::home::{OURS, Wish};
+use super::home::Wish;
 use super::noted::Mastered;
 use super::{Asking, noted};
 use crate::Proxy;
@@ -121,7 +121,7 @@ impl Page {
         (query, after): (&Query<'_>, Option<String>),
         accounts: Vec<Account>,
     ) -> Result<Self, Failed> {
-        let most = query.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(usize::MAX);
+        let most = query.limit(kind)?.unwrap_or(usize::MAX);
         let mastered = Mastered::read(asking.proxy, &[kind, Kind::File]).await;
         // Only the first has been begun.
         let afters = after.into_iter().map(Some).chain(iter::repeat(None));
@@ -178,12 +178,45 @@ impl<'a> Query<'a> {
         self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
 
-    /// Without what is for the gateway, and after the provider's own id.
+    /// How many things its client wants at most, which its vendor bounds.
+    pub(super) fn limit(&self, kind: Kind) -> Result<Option<usize>, Refused> {
+        let (most, expected) = match kind {
+            Kind::MessageBatch => (1_000, "a whole number from 1 to 1000"),
+            Kind::Batch => (100, "a whole number from 1 to 100"),
+            Kind::File => (10_000, "a whole number from 1 to 10000"),
+            Kind::Job | Kind::Response | Kind::Conversation | Kind::Call => {
+                (usize::MAX, "a whole number of 1 or more")
+            }
+        };
+        let Some(said) = self.get("limit").map(decoded) else { return Ok(None) };
+        let limit = said.parse().ok().filter(|limit| (1..=most).contains(limit));
+        limit.map(Some).ok_or_else(|| Refused::bad_query("limit", &said, expected))
+    }
+
+    /// Whether the oldest come first.
+    pub(super) fn is_ascending(&self) -> Result<bool, Refused> {
+        match self.get("order") {
+            Some("asc") => Ok(true),
+            None | Some("desc") => Ok(false),
+            Some(other) => Err(Refused::bad_query("order", other, "`asc` or `desc`")),
+        }
+    }
+
+    /// Without what is for the gateway.
+    pub(super) fn passed(&self) -> String {
+        self.without("", None)
+    }
+
+    /// The same after the provider's own id.
     fn written(&self, after: Option<&str>) -> String {
-        let passed = self.0.iter().filter(|(name, _)| !OURS.contains(name) && *name != "after");
+        self.without("after", after.map(|id| format!("after={id}")))
+    }
+
+    fn without(&self, unwanted: &str, more: Option<String>) -> String {
+        let is_ours = |name: &str| name == "model" || name == unwanted || is_gateways_own(name);
+        let passed = self.0.iter().filter(|(name, _)| !is_ours(name));
         let passed = passed.map(|(name, value)| format!("{name}={value}"));
-        let after = after.map(|id| format!("after={id}"));
-        passed.chain(after).collect::<Vec<_>>().join("&")
+        passed.chain(more).collect::<Vec<_>>().join("&")
     }
 }
 
@@ -196,5 +229,26 @@ mod tests {
         let query = Query::read("model=chat&limit=2&after=file-dn1x&purpose=batch&order");
         assert_eq!(query.get("model"), Some("chat"));
         assert_eq!(query.written(Some("file-1")), "limit=2&purpose=batch&after=file-1");
+        assert_eq!(query.passed(), "limit=2&after=file-dn1x&purpose=batch");
+        let ours = Query::read("custom_llm_provider=azure&api_base=x&litellm_call_id=1&a=b");
+        assert_eq!(ours.written(None), "a=b");
+    }
+
+    #[test]
+    fn a_limit_is_what_the_vendor_says() {
+        for (kind, most) in [(Kind::MessageBatch, 1_000), (Kind::Batch, 100), (Kind::File, 10_000)]
+        {
+            let read =
+                |said: &str| Query::read(&format!("limit={said}")).limit(kind).ok().flatten();
+            assert_eq!(read(&most.to_string()), Some(most));
+            assert_eq!((read("1"), read("%32")), (Some(1), Some(2)));
+            for bad in ["0", "-1", "abc", "", "1.5", &(most + 1).to_string()] {
+                let told = Query::read(&format!("limit={bad}")).limit(kind).err();
+                let told = Failed::from(told.expect(bad)).body();
+                assert_eq!((told.code, told.param.as_deref()), (400, Some("limit")), "{bad}");
+                assert!(told.message.contains(&most.to_string()), "{}", told.message);
+            }
+            assert!(matches!(Query::read("").limit(kind), Ok(None)));
+        }
     }
 }

@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::http::Response;
 use bytes::Bytes;
 use dunlin_admission::Bounds;
+use dunlin_llm::batch::KeptBatch;
 use dunlin_llm::edit;
 use dunlin_router::{Catalog, Deployment};
 use dunlin_store::{Entry, Kind as StoredKind, Label};
@@ -17,9 +18,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
-use super::Asking;
 use super::fetch::{self, Fetched};
 use super::lists::Query;
+use super::{Asking, watch};
 use crate::Proxy;
 use crate::bill::found;
 use crate::ids::{Home, Kind, Owner};
@@ -121,55 +122,78 @@ pub(super) async fn list(
     kind: Kind,
     query: &Query<'_>,
 ) -> Result<Response<Body>, Failed> {
-    let limit = query.get("limit").map_or(Ok(DEFAULT_PAGE), |limit| {
-        let found = limit.parse().ok().filter(|limit| *limit > 0);
-        found.ok_or_else(|| Refused::bad_query("limit", limit, "a whole number from 1 on"))
-    });
-    let limit = limit?.min(MAX_PAGE);
-    let noted = noted(asking, kind, query).await?;
-    let has_more = noted.len() > limit;
+    let Behind { noted, backwards } = noted(asking, kind, query).await?;
+    let limit = query.limit(kind)?.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
     let (bill, told) = asking.admit(kind.collection(), Tokens(0), Bounds::default()).await?;
-    let page = futures::stream::iter(noted.into_iter().take(limit));
-    let read = page.map(|noted| object(asking, kind, noted)).buffered(MAX_READ_AT_ONCE);
-    let read: Vec<Result<Option<Bytes>, Refused>> = read.collect().await;
-    let mut objects = Vec::with_capacity(read.len());
-    for object in read {
+    let reading = futures::stream::iter(noted).map(|noted| object(asking, kind, noted));
+    let mut reading = reading.buffered(MAX_READ_AT_ONCE.min(limit + 1));
+    let (mut objects, mut has_more) = (Vec::new(), false);
+    // What is gone leaves no gap in a page.
+    while let Some(object) = reading.next().await {
+        has_more = objects.len() == limit && !matches!(object, Ok(None));
+        if has_more {
+            break;
+        }
         match object {
             Ok(object) => objects.extend(object),
             Err(refused) => return Err(bill.fail(refused)),
         }
     }
+    if backwards {
+        objects.reverse();
+    }
     bill.delivered_free();
     Ok(headers::json(told.called(asking.call), written(&objects, has_more)))
 }
 
-/// What is noted behind where the client is, in the order that it asks for.
-async fn noted(asking: Asking<'_>, kind: Kind, query: &Query<'_>) -> Result<Vec<Noted>, Refused> {
-    if kind == Kind::MessageBatch && query.get("before_id").is_some() {
-        let message = "the list goes on behind after_id alone, from the newest to the oldest";
+/// What is noted from where the client is.
+struct Behind {
+    noted: Vec<Noted>,
+    /// The nearest comes first, and last in the list.
+    backwards: bool,
+}
+
+/// What is noted behind where the client is, in the order that it asks for; or before it.
+async fn noted(asking: Asking<'_>, kind: Kind, query: &Query<'_>) -> Result<Behind, Refused> {
+    query.limit(kind)?;
+    let is_ascending = kind != Kind::MessageBatch && query.is_ascending()?;
+    let (after, before) = match kind == Kind::MessageBatch {
+        true => (query.get("after_id"), query.get("before_id")),
+        false => (query.get("after"), None),
+    };
+    if after.is_some() && before.is_some() {
+        let message = "a page is after one batch or before one, not both";
         return Err(Refused::Unfit { param: "before_id", message: message.to_owned() });
     }
     let owner = asking.caller.owner();
+    let cursor = after.or(before).map(|id| {
+        let opened = asking.proxy.0.ids.open(kind, id, owner);
+        opened.map_err(|bad| Refused::no_such(kind, id, bad))
+    });
+    let cursor = cursor.transpose()?;
     let mut notes = asking.proxy.0.store.notes(label(kind, owner)).await;
-    if query.get("order") == Some("asc") {
+    if is_ascending {
         notes.reverse();
     }
     let noted = notes.iter().filter_map(|note| serde_json::from_str(&note.text).ok());
     let purpose = query.get("purpose");
     let is_asked = |noted: &Noted| purpose.is_none() || noted.purpose.as_deref() == purpose;
     let mut noted: Vec<Noted> = noted.filter(is_asked).collect();
-    let cursor = if kind == Kind::MessageBatch { "after_id" } else { "after" };
-    if let Some(id) = query.get(cursor) {
-        let opened = asking.proxy.0.ids.open(kind, id, owner);
-        let kept = opened.map_err(|bad| Refused::no_such(kind, id, bad))?;
+    if let Some(kept) = cursor {
         let is_it = |noted: &Noted| {
             noted.upstream == kept.upstream
                 && kept.home == Home::Deployment(noted.deployment.clone())
         };
-        let behind = noted.iter().position(is_it).map_or(noted.len(), |at| at + 1);
-        noted.drain(..behind);
+        let at = noted.iter().position(is_it);
+        match before {
+            Some(_) => noted.truncate(at.unwrap_or_default()),
+            None => drop(noted.drain(..at.map_or(noted.len(), |at| at + 1))),
+        }
     }
-    Ok(noted)
+    if before.is_some() {
+        noted.reverse();
+    }
+    Ok(Behind { noted, backwards: before.is_some() })
 }
 
 /// `None`: it is not there any more.
@@ -178,6 +202,12 @@ async fn object(asking: Asking<'_>, kind: Kind, noted: Noted) -> Result<Option<B
     let Some(by) = find(&serving.catalog, &noted.deployment) else { return Ok(None) };
     match fetch::object(proxy, serving, by, (kind, &noted.upstream), READ_WITHIN).await {
         Fetched::Object(body) => {
+            // Its owner learns where its answers are, and could delete them.
+            if kind == Kind::Batch
+                && let Some(batch) = KeptBatch::read(&body).filter(|batch| batch.finished)
+            {
+                watch::charge_now(proxy, by, &batch.id).await;
+            }
             let sealing = Sealing::new(proxy, caller.owner(), by);
             Ok(Some(sealing.object(&body, kind, by)))
         }
