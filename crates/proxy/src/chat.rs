@@ -1,6 +1,7 @@
 //! The story of a request that names a model, whatever it asks for: who asks, what for, who may
 //! answer, whether the limits allow it, the attempts, the answer, the bill.
 
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
@@ -65,7 +66,7 @@ fn story(
     early: Early,
 ) -> Answering {
     let story = Box::write(Box::new_uninit(), async move {
-        let answered = conduct(&proxy, &call, path_model, request, early).await;
+        let answered = pin!(conduct(&proxy, &call, path_model, request, early)).await;
         answered.inspect_err(|failed| refused::note(&proxy, &call, failed))
     });
     Box::into_pin(story)
@@ -82,7 +83,9 @@ async fn conduct(
     let (head, body) = request.into_parts();
     let mut caller = call.identify(proxy, &serving, &head.headers, &head.uri).await?;
     let unread = Unread { head, body, path_model };
-    let answered = answer(proxy, call, &serving, &mut caller, unread, early).await;
+    // Pinned where it is made: a large future that is awaited bare is copied, twice, with all that it
+    // will ever have room for.
+    let answered = pin!(answer(proxy, call, &serving, &mut caller, unread, early)).await;
     answered.map_err(|failed| failed.of_caller(proxy, &caller))
 }
 
