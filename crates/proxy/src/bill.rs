@@ -139,22 +139,15 @@ impl Bill {
         self.served_by(by);
         self.served_in(reply.service_tier());
         self.tariff.media = self.tariff.media.answered(self.tariff.endpoint, reply);
-        let counted = measured::counted(chat, reply);
-        if counted.is_none() {
+        if self.background {
+            return self.settle_background(Outcome::Success);
+        }
+        let measured = self.measure(chat, reply);
+        if measured.is_guess {
             self.pictured(by, chat);
         }
-        match counted {
-            _ if self.background => self.settle_background(Outcome::Success),
-            Some(usage) => {
-                let used = self.with_prompt(usage);
-                self.record.estimated = used != usage;
-                self.settle(Outcome::Success, &used)
-            }
-            None => {
-                let written = self.count_whole(chat, reply);
-                self.settle_estimate(Outcome::Success, written)
-            }
-        }
+        self.record.estimated = measured.is_estimate;
+        self.settle(Outcome::Success, &measured.used)
     }
 
     /// A picture whose tokens nobody counted costs what one of its size and quality does.
@@ -254,7 +247,9 @@ impl Bill {
     /// An answer is about to be passed on of which nothing is known.
     pub(crate) fn delivered_unread(mut self, by: &Arc<Deployment>) -> Settled {
         self.served_by(by);
-        self.settle_estimate(Outcome::Success, Tokens(0))
+        self.record.estimated = true;
+        let used = self.estimate(Tokens(0));
+        self.settle(Outcome::Success, &used)
     }
 
     /// Nobody answered: the client is told why. What was not even tried is on record only as far as
@@ -399,12 +394,6 @@ impl Bill {
         let (used, is_estimate) = self.used();
         self.record.estimated = is_estimate;
         self.settle(outcome, &used)
-    }
-
-    /// Settles what the provider did not count.
-    fn settle_estimate(&mut self, outcome: Outcome, completion: Tokens) -> Settled {
-        self.record.estimated = true;
-        self.settle(outcome, &self.estimate(completion))
     }
 
     /// Settles an answer that nobody waits for: free, unless it is finished and nobody was charged

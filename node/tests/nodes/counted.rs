@@ -265,12 +265,16 @@ async fn an_answer_is_charged_by_what_it_counts_however_long_and_whatever_it_lea
         picture(33)
     );
     let ollama = r#"{"model":"up","message":{"role":"assistant","content":"hi"},"done":true,"done_reason":"stop","eval_count":7}"#;
+    let unsaid = r#"{"model":"up","message":{"role":"assistant","content":"hi"},"done":true,"done_reason":"stop","prompt_eval_count":500}"#;
+    let said = r#"{"id":"a","object":"chat.completion","created":1,"model":"up","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":100000,"completion_tokens":0,"total_tokens":100000}}"#;
     let ranks = r#"{"results":[{"index":0,"relevance_score":0.5}],"usage":{"total_tokens":20002}}"#;
     let asked = json!({"messages": words});
-    let cases: [Whole; 6] = [
+    let cases: [Whole; 8] = [
         ("/v1/chat/completions", asked.clone(), "openai", chat(&picture(12)), (Some(500), 4000)),
         ("/v1/chat/completions", asked.clone(), "openai", chat(&picture(33)), (Some(500), 4000)),
         ("/v1/images/generations", json!({"prompt": "a"}), "openai", pictures, (Some(1000), 40000)),
+        ("/v1/chat/completions", asked.clone(), "openai", said.to_owned(), (Some(100_000), 1)),
+        ("/v1/chat/completions", asked.clone(), "ollama_chat", unsaid.to_owned(), (Some(500), 1)),
         ("/v1/chat/completions", asked.clone(), "ollama_chat", ollama.to_owned(), (None, 7)),
         (
             "/v1/messages",

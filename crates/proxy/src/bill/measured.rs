@@ -10,22 +10,33 @@ use dunlin_types::Tokens;
 
 use super::Bill;
 
-/// What the provider of a whole answer has counted, if that can be: nothing is no count of words.
-pub(super) fn counted(chat: &ChatRequest, answer: &ChatReply) -> Option<Usage> {
-    let usage = answer.usage().and_then(Usage::if_credible)?;
-    let is_short = chat.endpoint().is_chat() && usage.completion == Tokens(0);
-    let is_uncounted = is_short && !answer.output_text().is_empty();
-    (!is_uncounted).then_some(usage)
+/// What a whole answer used.
+#[derive(Clone, Copy)]
+pub(super) struct Measured {
+    pub(super) used: Usage,
+    /// Not all of it was counted by the provider.
+    pub(super) is_estimate: bool,
+    /// Nothing of it was.
+    pub(super) is_guess: bool,
 }
 
-/// Whether a whole answer is to be counted here, or the prompt of it.
+/// What the provider of a whole answer has counted.
+fn counted(answer: &ChatReply) -> Option<Usage> {
+    answer.usage().and_then(Usage::if_credible)
+}
+
+/// Whether a chat's answer has words, and a count that says that it has none.
+fn is_short(chat: &ChatRequest, answer: &ChatReply, usage: &Usage) -> bool {
+    let says_none = chat.endpoint().is_chat() && usage.completion == Tokens(0);
+    says_none && !answer.output_text().is_empty()
+}
+
+/// Whether a whole answer is to be counted here, or the prompt of it, or what it says.
 pub(crate) fn must_count(chat: &ChatRequest, answer: &ChatReply) -> bool {
-    let counted = counted(chat, answer).filter(|usage| !lacks_prompt(chat, usage));
-    counted.is_none() && chat.endpoint().tells_usage() && !chat.background()
-}
-
-fn lacks_prompt(chat: &ChatRequest, usage: &Usage) -> bool {
-    chat.endpoint().is_chat() && usage.lacks_prompt()
+    let lacks_prompt = |usage: &Usage| chat.endpoint().is_chat() && usage.lacks_prompt();
+    let is_lacking = |usage: Usage| lacks_prompt(&usage) || is_short(chat, answer, &usage);
+    let endpoint = chat.endpoint();
+    counted(answer).is_none_or(is_lacking) && endpoint.tells_usage() && !chat.background()
 }
 
 impl Bill {
@@ -51,7 +62,7 @@ impl Bill {
         }
     }
 
-    /// A whole answer, telling what is charged for it, if its provider has counted nothing.
+    /// A whole answer, telling what is charged for it, if its provider has not counted all of it.
     pub(crate) fn telling(
         &mut self,
         by: &Arc<Deployment>,
@@ -62,12 +73,29 @@ impl Bill {
             return answer;
         }
         self.served_by(by);
-        if let Some(usage) = counted(chat, &answer) {
-            self.count_prompt(chat);
-            return answer.telling(self.with_prompt(usage));
+        let measured = self.measure(chat, &answer);
+        self.count.measured = Some(measured);
+        answer.telling(measured.used)
+    }
+
+    /// What a whole answer used: as its provider has counted it, and what that lacks as it is counted
+    /// here.
+    pub(super) fn measure(&mut self, chat: &ChatRequest, answer: &ChatReply) -> Measured {
+        if let Some(measured) = self.count.measured {
+            return measured;
         }
-        let written = self.count_whole(chat, &answer);
-        answer.telling(self.estimate(written))
+        let Some(usage) = counted(answer) else {
+            let written = self.count_whole(chat, answer);
+            return Measured { used: self.estimate(written), is_estimate: true, is_guess: true };
+        };
+        let mut used = usage;
+        if is_short(chat, answer, &usage) {
+            used.completion = self.count_whole(chat, answer);
+        } else if usage.lacks_prompt() {
+            self.count_prompt(chat);
+        }
+        let used = self.with_prompt(used);
+        Measured { used, is_estimate: used != usage, is_guess: false }
     }
 
     /// What a chat's stream that is at its end is charged for, if its provider has not counted that.

@@ -56,7 +56,6 @@ impl Tariff {
         if self.media.millis > 0 { self.media.millis } else { self.media.millis_sent }
     }
 
-    /// How the request was served, for its price.
     /// What was counted: of who makes pictures and does not tell them apart, all is pictures.
     pub(super) fn counted(&self, usage: Usage) -> Usage {
         if self.makes_pictures() && usage.completion_image == Tokens(0) {
@@ -69,6 +68,7 @@ impl Tariff {
         matches!(self.endpoint, Endpoint::ImageEdits | Endpoint::ImageGenerations)
     }
 
+    /// How the request was served, for its price.
     fn context(&self, took: u64, is_estimated: bool) -> Context {
         let mut media = self.media;
         if is_estimated {

@@ -6,6 +6,7 @@ use dunlin_tokens::MAX_COUNTED_BYTES;
 use dunlin_types::Tokens;
 
 use super::Bill;
+use super::measured::Measured;
 use super::streamed::Streamed;
 use crate::questions::count;
 
@@ -17,13 +18,15 @@ pub(super) struct Count {
     pub(super) streamed: Streamed,
     /// What a model wrote, where it may have to be counted here.
     pub(super) words: Option<Words>,
+    /// What a whole answer used, once its client is told that by another count than its provider's.
+    pub(super) measured: Option<Measured>,
 }
 
 impl Count {
     /// Before anything was answered.
     pub(super) fn new(prompt_estimate: Tokens) -> Self {
         let streamed = Streamed::default();
-        Self { prompt_estimate, prompt_counted: false, streamed, words: None }
+        Self { prompt_estimate, prompt_counted: false, streamed, words: None, measured: None }
     }
 }
 
