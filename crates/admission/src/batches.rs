@@ -6,7 +6,7 @@ use std::time::Duration;
 use dunlin_consensus::ProposeError;
 use dunlin_limiter::Limited;
 use dunlin_state::{Caller, Command, Day, Payer, Rejected, Reply, UsedBatch};
-use dunlin_types::{EntityId, RequestId, Tokens, UnixMillis};
+use dunlin_types::{EntityId, RequestId, Served, Tokens, UnixMillis};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 use tracing::{debug, warn};
@@ -81,10 +81,10 @@ pub fn counts_batches(caller: &Caller) -> bool {
     caller.payers.iter().any(|payer| payer.tpd().is_some())
 }
 
-/// Whether what a caller does with `model` is to be borne by a budget.
+/// Whether what a caller does that is so served is to be borne by a budget.
 #[must_use]
-pub fn has_budget(caller: &Caller, model: &str, now: UnixMillis) -> bool {
-    caller.payers.iter().any(|payer| !payer.budgets(model, now).is_empty())
+pub fn has_budget(caller: &Caller, served: &Served, now: UnixMillis) -> bool {
+    caller.payers.iter().any(|payer| !payer.budgets(served, now).is_empty())
 }
 
 impl Admission {

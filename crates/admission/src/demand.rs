@@ -1,16 +1,14 @@
 //! What a request asks to be admitted with: which tokens, and what it may cost.
 
-use std::sync::Arc;
-
-use dunlin_types::{NanoUsd, RequestId, Tokens};
+use dunlin_types::{NanoUsd, RequestId, Served, Tokens};
 
 /// What a request asks to be admitted with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Demand {
     /// The request, unique in the cluster.
     pub request: RequestId,
-    /// The model, for what holds for single ones.
-    pub model: Arc<str>,
+    /// By what it is served, for what holds for single models.
+    pub served: Served,
     /// The tokens of its prompt, as far as they are known.
     pub prompt: Tokens,
     /// The most tokens it may write. `None`: it does not say, and is taken to write a few.
@@ -28,15 +26,25 @@ impl Demand {
     /// What costs something, and nobody can tell how much before: a budget refuses it once it is
     /// spent.
     #[must_use]
-    pub fn unpriced(request: RequestId, model: &str, prompt: Tokens, counted: Counted) -> Self {
-        Self { cost: Bounds::UNKNOWN, ..Self::free(request, model, prompt, counted) }
+    pub fn unpriced(
+        request: RequestId,
+        served: impl Into<Served>,
+        prompt: Tokens,
+        counted: Counted,
+    ) -> Self {
+        Self { cost: Bounds::UNKNOWN, ..Self::free(request, served, prompt, counted) }
     }
 
     /// What costs nothing: no budget is in its way.
     #[must_use]
-    pub fn free(request: RequestId, model: &str, prompt: Tokens, counted: Counted) -> Self {
-        let (model, output, cost) = (model.into(), Some(Tokens(0)), Bounds::default());
-        Self { request, model, prompt, output, counted, cost, strained: true }
+    pub fn free(
+        request: RequestId,
+        served: impl Into<Served>,
+        prompt: Tokens,
+        counted: Counted,
+    ) -> Self {
+        let (served, output, cost) = (served.into(), Some(Tokens(0)), Bounds::default());
+        Self { request, served, prompt, output, counted, cost, strained: true }
     }
 }
 

@@ -30,6 +30,7 @@ mod settler;
 mod slots;
 mod unsettled;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -41,7 +42,8 @@ use dunlin_metrics::vital;
 use dunlin_rpc::{Incoming, Rpc};
 use dunlin_state::{Caller, Key, Payer};
 use dunlin_types::{
-    Clock, DeploymentId, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId, Seldom, Tokens, UnixMillis,
+    Clock, DeploymentId, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId, Seldom, Served, Tokens,
+    UnixMillis,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -285,13 +287,13 @@ impl Admission {
     async fn admitted(&self, caller: Option<&Caller>, demand: Demand) -> Result<Permit, Refusal> {
         let rules = self.0.rules.load_full();
         let slot = self.0.slots.take(rules.node_parallel.unwrap_or(u64::MAX))?;
-        let mut payers = self.payers(caller, &demand.model, &rules);
+        let mut payers = self.payers(caller, &demand.served, &rules);
         let token = caller.map(|caller| caller.token);
         let hold = self.hold((token, &mut payers), &demand, &rules).await?;
         let reservation = match caller {
             Some(caller) => {
                 let (tags, key_parallel) = (caller.limited_tags.as_slice(), rules.key_parallel);
-                let under = Under::model(&payers, &demand.model, &rules);
+                let under = Under::model(&payers, &rules);
                 let under = Under { tags, key_parallel, only_model: false, ..under };
                 Some(self.0.limits.reserve(under, &demand).await?)
             }
@@ -303,13 +305,13 @@ impl Admission {
     }
 
     /// Who pays for a request to a model: those of its caller, and the model's access groups.
-    fn payers(&self, caller: Option<&Caller>, model: &str, rules: &Rules) -> Vec<Payer> {
+    fn payers(&self, caller: Option<&Caller>, served: &Served, rules: &Rules) -> Vec<Payer> {
         let Some(caller) = caller else { return Vec::new() };
         let mut payers = caller.payers.clone();
         if rules.binds_users_of_teams {
             payers.iter_mut().for_each(Payer::bind_budgets);
         }
-        self.add_access_groups(&mut payers, model, rules);
+        self.add_access_groups(&mut payers, served, rules);
         payers
     }
 
@@ -318,14 +320,15 @@ impl Admission {
         let stay = payers.iter().filter(|payer| payer.rank != Rank::AccessGroup);
         let mut payers: Vec<Payer> = stay.cloned().collect();
         if !payers.is_empty() {
-            self.add_access_groups(&mut payers, &demand.model, rules);
+            self.add_access_groups(&mut payers, &demand.served, rules);
         }
         payers
     }
 
-    fn add_access_groups(&self, payers: &mut Vec<Payer>, model: &str, rules: &Rules) {
-        if let Some(groups) = rules.access_groups.get(model) {
-            let groups = groups.iter().map(AsRef::as_ref);
+    fn add_access_groups(&self, payers: &mut Vec<Payer>, served: &Served, rules: &Rules) {
+        let groups = served.all().filter_map(|name| rules.access_groups.get(name)).flatten();
+        let groups: BTreeSet<&str> = groups.map(AsRef::as_ref).collect();
+        if !groups.is_empty() {
             self.0.consensus.state().add_access_groups(payers, groups);
         }
     }
@@ -339,9 +342,9 @@ impl Admission {
         rules: &Rules,
     ) -> Result<Hold, Refusal> {
         loop {
-            let (request, model) = (demand.request, Arc::clone(&demand.model));
+            let (request, served) = (demand.request, demand.served.clone());
             let (payers_now, called, cost) = (payers.to_vec(), Vec::new(), demand.cost);
-            let about = About { request, token, payers: payers_now, called, model, cost };
+            let about = About { request, token, payers: payers_now, called, served, cost };
             let over = match self.0.money.hold(about).await {
                 Err(Refusal::OverBudget(over)) => over,
                 held_or_refused => return held_or_refused,
@@ -367,7 +370,7 @@ impl Admission {
         demand: Demand,
     ) -> Result<Vec<(PotId, UnixMillis)>, Refusal> {
         let rules = self.0.rules.load_full();
-        let mut payers = self.payers(caller, &demand.model, &rules);
+        let mut payers = self.payers(caller, &demand.served, &rules);
         let token = caller.map(|caller| caller.token);
         let held = self.hold((token, &mut payers), &demand, &rules).await;
         self.counted(held.map(|hold| hold.charged().to_vec()))

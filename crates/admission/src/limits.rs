@@ -348,7 +348,8 @@ impl Limits {
 impl Limits {
     /// What the first limit has left if this node owns it, the demand taken and given back.
     pub(crate) fn left(&self, payers: &[Payer], demand: &Demand) -> Option<u64> {
-        let under = Under { only_model: false, ..Under::model(payers, "", &Rules::default()) };
+        let rules = Rules::default();
+        let under = Under { only_model: false, ..Under::model(payers, &rules) };
         let scopes = scopes::of(under, demand);
         let Begun::Taken(part) =
             self.begin(scopes.iter().map(|scope| &scope.claim)).into_iter().next()?

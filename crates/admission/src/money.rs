@@ -23,7 +23,8 @@ use dunlin_ledger::{Demand, Figures, Lease, Life, Purses, Short, Shortage, View}
 use dunlin_rpc::{Incoming, Rpc};
 use dunlin_state::{Payer, State, is_rolling};
 use dunlin_types::{
-    Clock, Epoch, KeyDigest, MonoMillis, NanoUsd, NodeId, PotId, RequestId, Seldom, UnixMillis,
+    Clock, Epoch, KeyDigest, MonoMillis, NanoUsd, NodeId, PotId, RequestId, Seldom, Served,
+    UnixMillis,
 };
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
@@ -380,8 +381,8 @@ pub(crate) struct About {
     pub(crate) payers: Vec<Payer>,
     /// Instead of them, the pots of what is called.
     pub(crate) called: Vec<PotId>,
-    /// The model, for budgets of single ones.
-    pub(crate) model: Arc<str>,
+    /// For budgets of single models.
+    pub(crate) served: Served,
     /// What it may cost. Nothing: no budget is asked.
     pub(crate) cost: Bounds,
 }
@@ -403,9 +404,9 @@ pub(crate) struct Hold {
 }
 
 impl Hold {
-    /// The model that is held for.
-    pub(crate) fn model(&self) -> &str {
-        &self.about.model
+    /// What it is served by that is held for.
+    pub(crate) fn served(&self) -> &Served {
+        &self.about.served
     }
 
     /// Who pays for it.
@@ -425,7 +426,7 @@ impl Hold {
             return Ok(());
         }
         let payers = payers.unwrap_or_else(|| self.about.payers.clone());
-        let about = About { cost, payers, model: Arc::clone(&demand.model), ..self.about.clone() };
+        let about = About { cost, payers, served: demand.served.clone(), ..self.about.clone() };
         let money = self.money.clone();
         let Plan { demands, charged } = money.plan(&about);
         let before = (replace(&mut self.about, about), replace(&mut self.charged, charged));

@@ -95,14 +95,14 @@ impl Permit {
     /// [`Refusal`]: it is not to be tried there.
     pub async fn turn_to(&mut self, demand: &Demand) -> Result<(), Refusal> {
         let rules = self.admission.0.rules.load_full();
-        let is_other = *demand.model != *self.hold.model();
+        let is_other = demand.served != *self.hold.served();
         if !is_other || self.key.is_none() {
             let payers = is_other.then(Vec::new);
             return self.hold.turn_to(demand, payers).await;
         }
         let payers = self.admission.payers_at(self.hold.payers(), demand, &rules);
         // First the limits: where they refuse, it has not turned, and is asked about them again.
-        let under = Under::model(&payers, &demand.model, &rules);
+        let under = Under::model(&payers, &rules);
         let mut turned = self.admission.0.limits.reserve(under, demand).await?;
         self.hold.turn_to(demand, Some(payers)).await?;
         turned.begin();

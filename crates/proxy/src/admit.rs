@@ -3,13 +3,13 @@
 //! where the end user's requests must stay gives way to that end user's `default_model`.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use dunlin_admission::{Bounds, Counted, Demand, Permit, Refusal};
 use dunlin_llm::{BadRequest, Bound, ChatRequest, ClientCredential, Extras};
-use dunlin_router::{Candidates, Group, NoRoute, candidates};
+use dunlin_router::{Candidates, NoRoute, candidates, served};
 use dunlin_state::Rank;
-use dunlin_types::{Line, Tokens};
+use dunlin_types::{Line, Served, Tokens};
 
 use crate::attempts::hold;
 use crate::request::call::Call;
@@ -88,7 +88,8 @@ impl<'a> Applicant<'a> {
         let cost = hold::bounds(proxy, key.map(|of| &*of.key), chat, candidates.first());
         let group = candidates.first();
         let strained = caller.has_dynamic_limits() && proxy.0.upstream.is_failing(group);
-        let demand = demand(call, chat, group, serving.settings.counted, cost);
+        let served = served(&serving.catalog, group);
+        let demand = demand(call, chat, served, serving.settings.counted, cost);
         let demand = Demand { strained, ..demand };
         let admitted = proxy.0.admission.admit(key, demand.clone()).await;
         Ok(admitted.map(|permit| Admitted { candidates, demand, permit, gave_way }))
@@ -116,14 +117,14 @@ fn instead_of(caller: &Caller, refusal: &Refusal) -> Vec<String> {
 fn demand(
     call: &Call,
     chat: &ChatRequest,
-    group: &Group,
+    served: Served,
     counted: Counted,
     cost: Bounds,
 ) -> Demand {
     let most = chat.max_output().map(|most| Tokens(most.0.saturating_mul(chat.answers())));
     Demand {
         request: call.id,
-        model: Arc::clone(&group.name),
+        served,
         prompt: chat.prompt_estimate(),
         output: if chat.endpoint().is_chat() { most } else { Some(Tokens(0)) },
         counted,

@@ -8,7 +8,9 @@ use std::time::Duration;
 use dunlin_admission::{Demand, Full, OverBudget, Refusal};
 use dunlin_llm::{BadRequest, ChatRequest, Extras};
 use dunlin_providers::Cause;
-use dunlin_router::{Candidates, Catalog, Deployment, FailedBy, Group, NonePicked, retry_wait};
+use dunlin_router::{
+    Candidates, Catalog, Deployment, FailedBy, Group, NonePicked, retry_wait, served,
+};
 use dunlin_types::{DeploymentId, Tokens};
 use dunlin_upstream::{Answer, Bounds, Failure};
 
@@ -244,8 +246,8 @@ impl Asking<'_> {
         let (upstream, clock) = (&proxy.0.upstream, &proxy.0.clock);
         if !self.is_covered {
             let cost = hold::bounds(proxy, bill.key(), chat, self.group);
-            let (model, strained) = (Arc::clone(&self.group.name), upstream.is_failing(self.group));
-            let demand = Demand { model, cost, strained, ..demand.clone() };
+            let (served, strained) = (served(catalog, self.group), upstream.is_failing(self.group));
+            let demand = Demand { served, cost, strained, ..demand.clone() };
             bill.turn_to(&demand).await.map_err(GroupFailed::NotCovered)?;
         }
         let worded = worded(proxy, chat, self.group).await?;

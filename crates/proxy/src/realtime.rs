@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use dunlin_admission::Demand;
 use dunlin_llm::{BadRequest, Endpoint, Labels, decoded};
-use dunlin_router::{Deployment, Group};
+use dunlin_router::{Deployment, Group, served};
 use dunlin_types::Tokens;
 
 use crate::realtime::handshake::{Handshake, OpenedConversation};
@@ -77,22 +77,13 @@ async fn conduct(
     bound.count_for(proxy, &mut origin.clone()).await?;
     let group = speakers(&serving, &bound, pass.as_ref(), &model)?;
     let headers = request.headers().clone();
-    let name = Arc::clone(&group.name);
+    let served = served(&serving.catalog, &group);
     let (proxied, asked) = (proxy.clone(), Arc::clone(call));
     let uri = request.uri().clone();
     let detour = request.extensions().get::<Detour>().cloned();
     let secret = pass.as_ref().map(Pass::upstream);
-    let asker = Asker {
-        proxy: proxied,
-        call: asked,
-        headers,
-        uri,
-        pass,
-        origin,
-        model,
-        group: name,
-        detour,
-    };
+    let asker =
+        Asker { proxy: proxied, call: asked, headers, uri, pass, origin, model, served, detour };
     let (mut bill, told) = asker.admit(caller, None).await?;
 
     let headers = &outgoing(request.headers(), offered);

@@ -138,6 +138,7 @@ async fn conduct(
         let (headers, labels) = (&head.headers, &labels);
         let asking = Asking { proxy, call, serving: &serving, caller: &caller, headers, labels };
         heard.owned = way.owned;
+        heard.served = demand.served;
         return heard.make(asking, &wanted.models(), attempt, passed, (bill, told)).await;
     }
     let model = if wanted.model() == renamed { upstream } else { wanted.model() };

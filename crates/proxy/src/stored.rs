@@ -14,7 +14,7 @@ use dunlin_admission::{Bounds, Demand};
 use dunlin_llm::Labels;
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::{Deployment, Group};
-use dunlin_types::Tokens;
+use dunlin_types::{Served, Tokens};
 use dunlin_upstream::{Attempt, Relay};
 
 use crate::attempts::entry::{self, NotAsked};
@@ -165,17 +165,19 @@ impl Asking<'_> {
     /// Takes what the limits allow, and holds what it may cost.
     pub(crate) async fn admit(
         &self,
-        model: &str,
+        served: impl Into<Served>,
         tokens: Tokens,
         cost: Bounds,
     ) -> Result<(Bill, AnswerHeaders), Failed> {
         let Self { proxy, call, serving, headers, .. } = *self;
+        let served = served.into();
+        let model = &*Arc::clone(&served.row);
         call.known.asks(model, false);
         let mut caller = self.caller.clone();
         let mut origin = call.client.origin(&serving.settings, headers, self.labels)?;
         caller.count_for(proxy, &mut origin).await?;
         caller.check_end_user(&serving.catalog, model)?;
-        let demand = self.demand(model, tokens, cost);
+        let demand = self.demand(served, tokens, cost);
         let admitted = proxy.0.admission.admit(caller.key(), demand).await;
         let permit = admitted.map_err(|no| Refused::admission(no, &caller, call.started))?;
         let told = AnswerHeaders::of_admission(call, &caller, permit.limits());
@@ -186,8 +188,9 @@ impl Asking<'_> {
         Ok((bill, told))
     }
 
-    fn demand(&self, model: &str, tokens: Tokens, cost: Bounds) -> Demand {
-        Demand { cost, ..Demand::free(self.call.id, model, tokens, self.serving.settings.counted) }
+    fn demand(&self, served: impl Into<Served>, tokens: Tokens, cost: Bounds) -> Demand {
+        let counted = self.serving.settings.counted;
+        Demand { cost, ..Demand::free(self.call.id, served, tokens, counted) }
     }
 
     /// Holds what it may cost of what may be spent at the one deployment that can be asked.

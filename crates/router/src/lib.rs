@@ -17,6 +17,7 @@ mod pass_through;
 mod pick;
 mod region;
 pub mod relay;
+mod served;
 mod tags;
 mod wait;
 mod wildcard;
@@ -33,8 +34,10 @@ pub use health::{Cooldown, Outcome, Reach, Rules};
 pub use pass_through::{PassThrough, find as find_pass_through};
 pub use pick::{NonePicked, Seen, decay, pick, warmth};
 pub use region::Region;
+pub use served::{is_served_as, served};
 pub use tags::TagFilter;
 pub use wait::retry_wait;
+pub use wildcard::matches;
 
 #[cfg(test)]
 mod tests;

@@ -6,11 +6,13 @@ use std::iter;
 use std::sync::Arc;
 
 use dunlin_ledger::Pricing;
+use dunlin_types::Served;
 
 use crate::access::Access;
 use crate::candidates::{NoRoute, find};
 use crate::catalog::{Catalog, Deployment, Group, is_beside};
 use crate::region::Region;
+use crate::served;
 use crate::wildcard;
 
 /// A shorter number in a model's name tells another model, as the 5 of `claude-sonnet-4-5` does.
@@ -23,9 +25,9 @@ pub struct Lenders {
     pub group: Group,
     /// The name of ours that was asked for, which the provider does not know.
     pub renamed: Option<String>,
-    /// Our name of the model that the call names first, by whichever name: what holds for that model
-    /// holds for the call.
-    pub called: Option<Arc<str>>,
+    /// Our names of all models that the call names, by whichever names: what holds for these holds for
+    /// the call. One that names none, or one that no row has, may ask any model of the provider's.
+    pub served: Served,
     /// Whether any model of the provider would do, since none that is named has a deployment.
     pub any: bool,
     /// Then, the provider's other accounts: what is kept in one is not in another.
@@ -96,13 +98,9 @@ pub fn lenders(
     if restricted && asked.models.is_empty() && !asked.reads {
         return Err(NoLender::Unnamed);
     }
-    let (mut chosen, mut called) = (None, None);
-    let by_header = asked.chosen.iter().map(|model| (model, false));
-    for (model, is_called) in by_header.chain(asked.models.iter().map(|model| (model, true))) {
+    let mut chosen = None;
+    for model in asked.chosen.iter().chain(asked.models) {
         let found = of_model(catalog, access, asked.providers, model);
-        if is_called && called.is_none() {
-            called = found.as_ref().map(|lenders| Arc::clone(&lenders.group.name));
-        }
         let is_away = |access| of_model(catalog, access, asked.providers, model).is_some();
         if found.is_none()
             && let Some(region) = bound_to(access, is_away)
@@ -121,7 +119,43 @@ pub fn lenders(
             None => NoLender::None,
         }
     })?;
-    Ok(Lenders { called, ..lenders })
+    let mut served = of_models(catalog, access, asked);
+    // Those who lend may be others than those of the models, and have a name for them too.
+    let theirs = asked.models.iter().filter(|model| lenders.renamed.as_deref() != Some(**model));
+    for model in theirs {
+        let serves = |by: &&Arc<Deployment>| {
+            is_called(by, model) || served::name_of(catalog, by, model).is_some()
+        };
+        let lending = lenders.group.deployments.iter().filter(serves);
+        lending.for_each(|by| served::add(&mut served, catalog, by, model));
+    }
+    Ok(Lenders { served, ..lenders })
+}
+
+/// What serves a call that names these models, by whichever names.
+#[must_use]
+pub fn of_models(catalog: &Catalog, access: Option<Access<'_>>, asked: Asked<'_>) -> Served {
+    let found: Vec<Option<Lenders>> = asked
+        .models
+        .iter()
+        .map(|model| of_model(catalog, access, asked.providers, model))
+        .collect();
+    let first = found.iter().flatten().next().map(|lenders| Arc::clone(&lenders.group.name));
+    let first = first.unwrap_or_else(|| asked.models.first().copied().unwrap_or_default().into());
+    let mut served = Served::from(first);
+    for (model, lenders) in asked.models.iter().zip(&found) {
+        for by in lenders.iter().flat_map(|lenders| &lenders.group.deployments) {
+            let is_ours = lenders.as_ref().is_some_and(|lenders| lenders.renamed.is_some());
+            let called = if is_ours { served::called_by(by) } else { model };
+            served::add(&mut served, catalog, by, called);
+        }
+    }
+    let is_unclear = found.is_empty() || found.iter().any(Option::is_none);
+    if is_unclear && !asked.reads {
+        served.unclear = true;
+        usable(catalog, access, asked.providers).for_each(|by| served.called(&by.group));
+    }
+    served
 }
 
 /// The region that the caller is bound to, if somebody `is_away`: would lend to one who is bound to
@@ -154,9 +188,7 @@ pub fn prices<'c>(
     let all: Vec<_> = all.filter(|known| providers.contains(&&*known.provider)).collect();
     let first: Vec<_> = first.iter().collect();
     let exact = |known: &Deployment| is_called(known, model);
-    let star = |known: &Deployment| {
-        known.target.model.contains('*') && wildcard::captures(&known.target.model, model).is_some()
-    };
+    let star = |known: &Deployment| wildcard::matches(&known.target.model, model);
     let of = |from: &[&'c Arc<Deployment>], fits: &dyn Fn(&Deployment) -> bool| -> Vec<_> {
         let fitting = from.iter().filter(|known| fits(known));
         fitting.map(|known| known.price_of(model)).collect()
@@ -165,14 +197,16 @@ pub fn prices<'c>(
     found.find(|prices| !prices.is_empty()).unwrap_or_default()
 }
 
-/// Whether that is the provider's name for a deployment's model. Before Bedrock's there may be more, as
-/// in `converse/us.amazon.nova-pro-v1:0`, and behind them the ARN of what is called.
+/// Whether that is the provider's name for a deployment's model, in any case: Azure's servers read
+/// names so. Before Bedrock's there may be more, as in `converse/us.amazon.nova-pro-v1:0`, and behind
+/// them the ARN of what is called.
 fn is_called(known: &Deployment, model: &str) -> bool {
     let written = &*known.target.model;
-    let is_tail = || written.rsplit_once('/').is_some_and(|(_, tail)| tail == model);
+    let is_tail =
+        || written.rsplit_once('/').is_some_and(|(_, tail)| tail.eq_ignore_ascii_case(model));
     let is_id = || known.target.model_id.as_deref() == Some(model);
     let is_bedrock = || known.provider.starts_with("bedrock");
-    written == model || (is_bedrock() && (is_tail() || is_id()))
+    written.eq_ignore_ascii_case(model) || (is_bedrock() && (is_tail() || is_id()))
 }
 
 /// Whether `model` is a version of the one called `name`, or that itself: providers answer for
@@ -216,9 +250,8 @@ fn of_model(
             return Some(Lenders { renamed: Some(model.to_owned()), ..of_group(group) });
         }
     }
-    let theirs = usable(catalog, access, providers).filter(|known| {
-        is_called(known, model) || wildcard::captures(&known.target.model, model).is_some()
-    });
+    let theirs = usable(catalog, access, providers)
+        .filter(|known| is_called(known, model) || wildcard::matches(&known.target.model, model));
     // An exact name says more than a star.
     let mut theirs: Vec<_> = theirs.map(Arc::clone).collect();
     if theirs.iter().any(|known| is_called(known, model)) {
@@ -229,7 +262,8 @@ fn of_model(
 }
 
 fn of_group(group: Group) -> Lenders {
-    Lenders { group, renamed: None, called: None, any: false, elsewhere: Vec::new() }
+    let served = Served::from(&group.name);
+    Lenders { group, renamed: None, served, any: false, elsewhere: Vec::new() }
 }
 
 /// Files and batches are where they were made: one account goes before the others.

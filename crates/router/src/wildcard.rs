@@ -9,6 +9,13 @@ pub(crate) fn captures<'n>(pattern: &str, name: &'n str) -> Option<Vec<&'n str>>
     fill(rest, name, &mut captured).then_some(captured)
 }
 
+/// Whether `name` is what `pattern` matches, in any case.
+#[must_use]
+pub fn matches(pattern: &str, name: &str) -> bool {
+    let lower = || captures(&pattern.to_ascii_lowercase(), &name.to_ascii_lowercase()).is_some();
+    pattern.contains('*') && (captures(pattern, name).is_some() || lower())
+}
+
 /// Matches `name` against a star followed by `pattern`.
 fn fill<'n>(pattern: &str, name: &'n str, captured: &mut Vec<&'n str>) -> bool {
     let Some((literal, rest)) = pattern.split_once('*') else {

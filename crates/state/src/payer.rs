@@ -1,11 +1,12 @@
 //! Whose terms hold for a request: the key's, and those of everyone it spends for.
 
 mod pots;
+mod ruled;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dunlin_types::{EntityId, Line, NanoUsd, OnLoss, PotId, UnixMillis};
+use dunlin_types::{EntityId, Line, NanoUsd, OnLoss, PotId, Served, UnixMillis};
 
 use crate::command::{Entity, Key, Kind, Member, Renewal, Terms};
 use crate::state::State;
@@ -412,10 +413,10 @@ impl Payer {
         self.first(Terms::renewal)
     }
 
-    /// Its budgets for a request to `model`: the main one, the windows, the model's. None of whom is
-    /// only charged, and no main one of whom is throttled.
+    /// Its budgets for a request that is so served: the main one, the windows, the models'. None of
+    /// whom is only charged, and no main one of whom is throttled.
     #[must_use]
-    pub fn budgets(&self, model: &str, now: UnixMillis) -> Vec<Budget<'_>> {
+    pub fn budgets(&self, served: &Served, now: UnixMillis) -> Vec<Budget<'_>> {
         if self.binds == Binds::Nothing {
             return Vec::new();
         }
@@ -436,7 +437,8 @@ impl Payer {
             renewal: Some(Renewal::of(duration)),
             strict,
         });
-        let single = self.first(|terms| terms.model_budgets.get(model)).and_then(|budget| {
+        let single = self.ruled(served).into_iter().filter_map(|model| {
+            let budget = self.first(|terms| terms.model_budgets.get(model))?;
             Some(Budget {
                 pot: PotId { of, line: Line::Model(model.to_owned()) },
                 limit: budget.max_budget?,

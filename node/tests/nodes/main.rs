@@ -70,6 +70,7 @@ mod seals;
 mod settings;
 mod several;
 mod sheds;
+mod single_models;
 mod socket;
 mod spellings;
 mod spend;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use dunlin_admin_api::{Row, warnings_of};
-use dunlin_router::{Access, Catalog, group, listed};
+use dunlin_router::{Access, Catalog, group, is_served_as, listed};
 use dunlin_state::{
     Change, Command, Entity, EntityChanges, Key, KeyChanges, Kind, State, Terms, TermsChanges,
 };
@@ -157,14 +157,15 @@ fn all_bind(catalog: &Catalog, sent: &Terms, whose: Whose<'_>) -> Result<(), Err
         let of_team = whose.team.and_then(|team| catalog.of_team(team, name));
         catalog.groups.contains_key(name.as_str()) || of_team.is_some()
     };
-    let stands_for_others = |name: &String| !is_own(name) && is_known(catalog, None, name, whose);
+    let is_bound = |name: &String| is_own(name) || is_behind(catalog, name, whose);
+    let stands_for_others = |name: &String| !is_bound(name) && is_known(catalog, None, name, whose);
     match limited(sent).find(|(_, name)| stands_for_others(name)) {
         Some((field, name)) => {
             let reason = format!(
                 "{field}: `{name}` is no model's own name (model_name in model_list) but an alias, \
-                 a pattern, an access group, or served by a model whose name is a pattern, so the \
-                 entry would bind nothing and look as if it did: name the model itself, which may \
-                 be the pattern that serves it"
+                 a pattern, an access group, or one of several names by which a pattern serves the \
+                 same, so the entry would bind nothing and look as if it did: name the model itself, \
+                 which may be the pattern that serves it"
             );
             Err(Error::BadField { name: field, reason })
         }
@@ -188,18 +189,23 @@ fn warnings(catalog: &Catalog, caller: &Caller, sent: &[Named], whose: Whose<'_>
     unknown.map(|(field, name)| told(catalog, access, field, name)).collect()
 }
 
-fn is_known(
-    catalog: &Catalog,
-    access: Option<Access<'_>>,
-    name: &str,
-    Whose { aliases, team }: Whose<'_>,
-) -> bool {
+/// Whether a pattern serves the model of that name, by which alone it is known there.
+fn is_behind(catalog: &Catalog, name: &str, whose: Whose<'_>) -> bool {
+    let is_so = || group(catalog, None, name).is_ok_and(|of| is_served_as(catalog, &of, name));
+    !stands_for_several(catalog, name, whose) && is_so()
+}
+
+fn is_known(catalog: &Catalog, access: Option<Access<'_>>, name: &str, whose: Whose<'_>) -> bool {
+    stands_for_several(catalog, name, whose)
+        || whose.team.is_some_and(|team| catalog.of_team(team, name).is_some())
+        || group(catalog, access, name).is_ok()
+}
+
+fn stands_for_several(catalog: &Catalog, name: &str, whose: Whose<'_>) -> bool {
     SPECIAL.contains(&name)
         || name.contains('*')
-        || aliases.into_iter().flatten().any(|own| own.contains_key(name))
-        || team.is_some_and(|team| catalog.of_team(team, name).is_some())
+        || whose.aliases.into_iter().flatten().any(|own| own.contains_key(name))
         || catalog.access_groups.values().any(|groups| groups.contains(name))
-        || group(catalog, access, name).is_ok()
 }
 
 fn told(catalog: &Catalog, access: Option<Access<'_>>, field: &str, name: &str) -> String {
@@ -249,14 +255,14 @@ mod tests {
         };
         let rpm =
             |name: &str| Terms { model_rpm: [(name.to_owned(), 5)].into(), ..Terms::default() };
-        for name in ["*", "x/*", "fast", "mine", "beta", "all-proxy-models", "claude/opus"] {
+        for name in ["*", "x/*", "fast", "mine", "beta", "all-proxy-models"] {
             let Err(Error::BadField { name: field, reason }) = made(rpm(name)) else {
                 panic!("{name} binds nothing")
             };
             assert_eq!(field, "model_rpm_limit");
             assert!(reason.contains(&format!("`{name}`")), "{reason}");
         }
-        for name in ["gpt-4o", "claude/*", "private", "later"] {
+        for name in ["gpt-4o", "claude/*", "claude/opus", "private", "later"] {
             assert!(made(rpm(name)).is_ok(), "{name}");
         }
         let budgets = [("beta".to_owned(), ModelBudget::default())].into();

@@ -1,9 +1,13 @@
 //! Which limits a request is under: those of everyone it spends for, each in a scope of its own,
 //! those for the one model it asks for, and those of its key for the words on it.
 
+use std::collections::BTreeMap;
+use std::iter;
+use std::sync::Arc;
+
 use dunlin_limiter::{Claim, Limits, ScopeId};
 use dunlin_state::{Payer, Rank};
-use dunlin_types::OnLoss;
+use dunlin_types::{OnLoss, Served};
 
 use crate::refusal::{LimitScope, Part};
 use crate::{Counted, Demand, Rules};
@@ -16,6 +20,9 @@ const ASSUMED_PART: u64 = 4;
 
 /// Keeps the scope of a word apart from that of a model with the same name.
 const TAGGED: &str = "tag\0";
+
+/// Requests and tokens of one model in any 60 s.
+type OfModel = (Option<u64>, Option<u64>);
 
 /// One scope of a request.
 pub(super) struct Scope<'a> {
@@ -34,8 +41,8 @@ pub(crate) struct Under<'a> {
     pub(crate) tags: &'a [(String, u64)],
     /// Requests at once of a key that does not say.
     pub(crate) key_parallel: Option<u64>,
-    /// Requests and tokens of the model in any 60 s, of a key that does not say.
-    pub(crate) key_model: (Option<u64>, Option<u64>),
+    /// Requests and tokens of single models in any 60 s, of a key that does not say.
+    pub(crate) key_limits: &'a BTreeMap<Arc<str>, OfModel>,
     /// What limits do while nodes are lost whose payer does not say.
     pub(crate) on_loss: OnLoss,
     /// Only what holds for the model alone.
@@ -43,11 +50,10 @@ pub(crate) struct Under<'a> {
 }
 
 impl<'a> Under<'a> {
-    /// Who and what limits a request for that model alone.
-    pub(crate) fn model(payers: &'a [Payer], model: &str, rules: &Rules) -> Self {
-        let key_model = rules.key_limits.get(model).copied().unwrap_or_default();
-        let (tags, on_loss) = (&[][..], rules.on_loss);
-        Self { payers, tags, key_parallel: None, key_model, on_loss, only_model: true }
+    /// Who and what limits a request for its model alone.
+    pub(crate) fn model(payers: &'a [Payer], rules: &'a Rules) -> Self {
+        let (tags, on_loss, key_limits) = (&[][..], rules.on_loss, &rules.key_limits);
+        Self { payers, tags, key_parallel: None, key_limits, on_loss, only_model: true }
     }
 }
 
@@ -58,12 +64,16 @@ pub(super) fn of<'a>(under: Under<'a>, demand: &'a Demand) -> Vec<Scope<'a>> {
         let default = under.key_parallel.filter(|_| payer.rank == Rank::Key);
         let (rpm, tpm) = unless_dynamic(payer, demand, (payer.rpm(), payer.tpm()));
         let main = (Part::All, None, (rpm, tpm, payer.parallel().or(default)));
-        let own = payer.model_limits(&demand.model);
-        let says_none = payer.rank == Rank::Key && own == (None, None);
-        let of_model = if says_none { under.key_model } else { own };
-        let (rpm, tpm) = unless_dynamic(payer, demand, of_model);
-        let single = (Part::Model, Some(&*demand.model), (rpm, tpm, None));
-        [main, single].into_iter().filter_map(move |of| scope(payer, demand, terms, of))
+        let own = payer.ruled(&demand.served).into_iter();
+        let own = own.map(|name| (name, payer.model_limits(name)));
+        let own: Vec<_> = own.filter(|(_, limits)| *limits != (None, None)).collect();
+        let default = defaults(under, payer, &demand.served, &own);
+        let singles = own.into_iter().chain(default).map(|(name, of_model)| {
+            let (rpm, tpm) = unless_dynamic(payer, demand, of_model);
+            (Part::Model, Some(name), (rpm, tpm, None))
+        });
+        let all = iter::once(main).chain(singles);
+        all.filter_map(move |of| scope(payer, demand, terms, of))
     });
     let key = under.payers.iter().find(|payer| payer.rank == Rank::Key);
     let tagged = key.into_iter().flat_map(|key| {
@@ -76,6 +86,21 @@ pub(super) fn of<'a>(under: Under<'a>, demand: &'a Demand) -> Vec<Scope<'a>> {
     let mut scopes: Vec<_> = all.collect();
     scopes.sort_by_key(|scope| order(scope.of));
     scopes
+}
+
+/// What holds for single models that a key has no limits of its own for.
+fn defaults<'a>(
+    under: Under<'a>,
+    payer: &Payer,
+    served: &'a Served,
+    own: &[(&str, OfModel)],
+) -> Vec<(&'a str, OfModel)> {
+    if payer.rank != Rank::Key || under.key_limits.is_empty() {
+        return Vec::new();
+    }
+    let says = |name: &str| own.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+    let unsaid = served.all().filter(|name| !says(name));
+    unsaid.filter_map(|name| Some((&**name, *under.key_limits.get(name)?))).collect()
 }
 
 /// Whether a scope holds for a model alone.
@@ -128,7 +153,7 @@ fn assumed_output(payers: &[Payer], demand: &Demand) -> Option<u64> {
     }
     let of = |rank| payers.iter().find(|payer| payer.rank == rank);
     let said = [Rank::Key, Rank::Team].into_iter().filter_map(of);
-    said.filter_map(|payer| payer.estimated_output(&demand.model)).next()
+    said.filter_map(|payer| payer.estimated_output(&demand.served.row)).next()
 }
 
 /// What of a request is counted against a limit of tokens, as far as can be known before it is sent.

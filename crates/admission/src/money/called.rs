@@ -41,7 +41,7 @@ impl Rules {
 
 impl About {
     fn of_called(request: RequestId, called: Vec<PotId>, cost: Bounds) -> Self {
-        Self { request, token: None, payers: Vec::new(), called, model: "".into(), cost }
+        Self { request, token: None, payers: Vec::new(), called, served: "".into(), cost }
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn budget_of(
     now: UnixMillis,
 ) -> Of {
     let payer = about.payers.iter().find(|payer| payer.id() == pot.of);
-    let budgets = payer.map_or_else(Vec::new, |payer| payer.budgets(&about.model, now));
+    let budgets = payer.map_or_else(Vec::new, |payer| payer.budgets(&about.served, now));
     let renewal = match payer {
         Some(_) => budgets.iter().find(|of| of.pot == *pot).and_then(|of| of.renewal),
         None => match rules.called.get(pot) {
@@ -55,7 +55,7 @@ pub(super) fn make(state: &State, rules: &Rules, about: &About, now: UnixMillis)
         return plan;
     }
     for payer in &about.payers {
-        let budgets = payer.budgets(&about.model, now);
+        let budgets = payer.budgets(&about.served, now);
         let main = PotId { of: payer.id(), line: Line::Main };
         if budgets.first().is_none_or(|budget| budget.pot != main) {
             plan.charge(main, period(rules, payer.renewal(), now), state);

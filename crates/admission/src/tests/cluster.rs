@@ -258,7 +258,7 @@ impl Node {
         let request = RequestId(u128::from(self.id.0) << 64 | u128::from(number));
         Demand {
             request,
-            model: "m".into(),
+            served: "m".into(),
             prompt: Tokens(tokens),
             output: Some(Tokens(0)),
             counted: Counted::Total,

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dunlin_state::{Change, Command, Entity, Key, KeyChanges, Kind, Member, Terms, TermsChanges};
-use dunlin_types::{KeyDigest, Line, NanoUsd, PotId};
+use dunlin_state::{
+    Change, Command, Entity, Key, KeyChanges, Kind, Member, ModelBudget, Terms, TermsChanges,
+};
+use dunlin_types::{KeyDigest, Line, NanoUsd, PotId, Served};
 
 use super::cluster::{Node, single, until};
 use super::{limited, record};
@@ -196,7 +198,7 @@ async fn all_who_call_a_model_share_the_budget_of_its_access_group() {
     let asked = ask(&node, token, costs(&node, 10)).await;
     let Err(Refusal::OverBudget(over)) = asked else { panic!("it is spent") };
     assert_eq!(over.payer.expect("the group").name(), "premium");
-    let other = Demand { model: "n".into(), ..costs(&node, 10) };
+    let other = Demand { served: "n".into(), ..costs(&node, 10) };
     drop(ask(&node, token, other).await.expect("a model of no group"));
 }
 
@@ -209,11 +211,90 @@ async fn a_model_has_limits_for_keys_that_have_none_of_their_own() {
     ask(&node, token, node.demand(0)).await.expect("the first").begin();
     let refused = limited(ask(&node, token, node.demand(0)).await);
     assert_eq!((refused.of.name(), refused.limit), ("model_per_key", 1));
-    let other = Demand { model: "n".into(), ..node.demand(0) };
+    let other = Demand { served: "n".into(), ..node.demand(0) };
     ask(&node, token, other).await.expect("another model").begin();
     let own = Change::Set(BTreeMap::from([("m".to_owned(), 9)]));
     let terms = TermsChanges { model_rpm: own, ..TermsChanges::default() };
     let changes = Box::new(KeyChanges { terms, ..KeyChanges::default() });
     node.consensus.propose(Command::UpdateKey { token, changes }).await.expect("known");
     ask(&node, token, node.demand(0)).await.expect("it has its own now").begin();
+}
+
+/// What a row that is a pattern serves by that name.
+fn behind(name: &str) -> Served {
+    Served { names: vec![name.into()], ..Served::from("w/*") }
+}
+
+/// What is set for a pattern holds for all that it serves together; what is set for one of its
+/// names, for that one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_behind_a_pattern_has_limits_and_a_budget_of_its_own() {
+    let node = single().await;
+    let model_rpm = BTreeMap::from([("w/x".to_owned(), 1), ("w/*".to_owned(), 3)]);
+    let budget = ModelBudget { max_budget: Some(NanoUsd(100)), ..ModelBudget::default() };
+    let model_budgets = BTreeMap::from([("w/z".to_owned(), budget)]);
+    let terms = Terms { model_rpm, model_budgets, ..Terms::default() };
+    let token = key(&node, Key { terms, ..Key::default() }).await;
+    let asked = |name: &str, demand: Demand| {
+        let demand = Demand { served: behind(name), ..demand };
+        ask(&node, token, demand)
+    };
+    asked("w/x", node.demand(0)).await.expect("the first of both").begin();
+    for name in ["w/x", "w/X"] {
+        let refused = limited(asked(name, node.demand(0)).await);
+        assert_eq!((refused.only.as_deref(), refused.limit), (Some("w/x"), 1), "in any case");
+    }
+    asked("w/y", node.demand(0)).await.expect("another").begin();
+
+    let mut permit = asked("w/z", costs(&node, 10)).await.expect("the last of the pattern");
+    permit.begin();
+    let pot = |name: &str| Line::Model(name.to_owned());
+    let charged: Vec<_> = permit.charged().iter().map(|(pot, _)| pot.line.clone()).collect();
+    assert!(charged.contains(&pot("w/z")) && !charged.contains(&pot("w/*")), "{charged:?}");
+    spend(permit, token, 120);
+    let refused = limited(asked("w/y", node.demand(0)).await);
+    assert_eq!((refused.only.as_deref(), refused.limit), (Some("w/*"), 3));
+    let unclear =
+        Demand { served: Served { unclear: true, ..Served::from("w/*") }, ..costs(&node, 10) };
+    for over in [asked("w/z", costs(&node, 10)).await, ask(&node, token, unclear).await] {
+        let Err(Refusal::OverBudget(over)) = over else { panic!("it is spent") };
+        assert_eq!(over.pot.line, pot("w/z"));
+    }
+}
+
+/// A fallback from one name behind a pattern to another is bound by what is for that one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_to_another_name_behind_the_same_pattern_is_one_to_another_model() {
+    let node = single().await;
+    let model_rpm = BTreeMap::from([("w/x".to_owned(), 1)]);
+    let terms = Terms { model_rpm, ..Terms::default() };
+    let token = key(&node, Key { terms, ..Key::default() }).await;
+    let demand = |name: &str| Demand { served: behind(name), ..node.demand(0) };
+    ask(&node, token, demand("w/x")).await.expect("the first").begin();
+    let mut permit = ask(&node, token, demand("w/y")).await.expect("another");
+    permit.begin();
+    let refused = permit.turn_to(&demand("w/x")).await;
+    assert!(matches!(refused, Err(Refusal::RateLimited(_))), "{refused:?}");
+    permit.turn_to(&demand("w/z")).await.expect("nothing is set for it");
+}
+
+/// What is set for models elsewhere than on a key holds for all that a request names.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_for_a_model_holds_wherever_a_request_names_it() {
+    let node = single().await;
+    let groups = BTreeMap::from([("n".into(), [Arc::from("premium")].into())]);
+    let of_keys = BTreeMap::from([("n".into(), (Some(1), None))]);
+    node.admission
+        .govern(rules(|rules| (rules.access_groups, rules.key_limits) = (groups, of_keys)));
+    entity(&node, Kind::AccessGroup, "premium", dollars(100)).await;
+    let token = key(&node, Key::default()).await;
+    let both = || Served { names: vec!["n".into()], ..Served::from("m") };
+    let mut permit =
+        ask(&node, token, Demand { served: both(), ..costs(&node, 10) }).await.expect("within it");
+    permit.begin();
+    spend(permit, token, 120);
+    let free = ask(&node, token, Demand { served: both(), ..node.demand(0) }).await;
+    assert_eq!(limited(free).of.name(), "model_per_key");
+    let asked = ask(&node, token, Demand { served: both(), ..costs(&node, 10) }).await;
+    assert!(matches!(asked, Err(Refusal::OverBudget(_))), "the group's budget is spent");
 }

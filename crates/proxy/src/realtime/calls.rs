@@ -18,7 +18,7 @@ use dunlin_admission::{Demand, Entry};
 use dunlin_llm::{BadRequest, Endpoint, Upload, decoded};
 use dunlin_providers::ProviderError;
 use dunlin_providers::sigv4::path_segment;
-use dunlin_router::{Deployment, Group};
+use dunlin_router::{Deployment, Group, served};
 use dunlin_types::{RequestId, Secret, Tokens};
 use dunlin_upstream::{Attempt, Conversation, Opening, Relay};
 use serde_json::{Value, json};
@@ -76,7 +76,7 @@ async fn conduct(
         pass,
         origin,
         model,
-        group: Arc::clone(&group.name),
+        served: served(&serving.catalog, &group),
     };
     let (bill, told) = asker.admit(caller, None).await?;
     let wanted = Wanted { request: call.id, group: &group, tags: bill.tags() };

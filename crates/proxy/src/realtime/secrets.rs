@@ -9,7 +9,7 @@ use axum::http::Response;
 use bytes::Bytes;
 use dunlin_llm::{BadRequest, Endpoint, check_object};
 use dunlin_providers::ProviderError;
-use dunlin_router::Deployment;
+use dunlin_router::{Deployment, served};
 use dunlin_types::{Tokens, UnixMillis};
 use serde_json::{Map, Value, json};
 
@@ -51,7 +51,8 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     // What is said with it will cost something.
     let costs = group.deployments.iter().map(|by| hold::unknown(&by.price));
     let cost = costs.reduce(hold::larger).unwrap_or_default();
-    let (bill, told) = asking.admit(&group.name, Tokens(0), cost).await?;
+    let (bill, told) =
+        asking.admit(served(&posted.serving.catalog, &group), Tokens(0), cost).await?;
     let attempt = asking.first_attempt(&bill, &group, Tokens(0))?;
     let by = attempt.deployment().clone();
     if let Some(named) = body["session"].pointer_mut(place) {

@@ -11,7 +11,7 @@ use dunlin_admission::{Bounds, Demand, Entry};
 use dunlin_journal::{Origin, Outcome};
 use dunlin_llm::realtime::{Event, read_event};
 use dunlin_router::Deployment;
-use dunlin_types::{MonoMillis, Tokens};
+use dunlin_types::{MonoMillis, Served, Tokens};
 use dunlin_upstream::Conversation;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -51,9 +51,9 @@ pub(super) struct Asker {
     /// The secret among them, if that is what was shown: it is good for as long as this lasts.
     pub(super) pass: Option<Pass>,
     pub(super) origin: Origin,
-    /// The model, as the client names it, and the group that it stands for.
+    /// The model, as the client names it, and what serves it.
     pub(super) model: String,
-    pub(super) group: Arc<str>,
+    pub(super) served: Served,
     /// Says when this node knows too little to go on.
     pub(super) detour: Option<Detour>,
 }
@@ -71,7 +71,8 @@ impl Asker {
         caller.check_end_user(&serving.catalog, &self.model)?;
         let call = Call::of_headers(&self.proxy, self.call.endpoint, &self.headers);
         let call = Call { call_id: self.call.call_id.clone(), ..call }.named(self.call.call_type);
-        let demand = Demand::unpriced(call.id, &self.group, Tokens(0), serving.settings.counted);
+        let (served, counted) = (self.served.clone(), serving.settings.counted);
+        let demand = Demand::unpriced(call.id, served, Tokens(0), counted);
         let there = by.map(|by| Demand { cost: cost(by), ..demand.clone() });
         let admitted = self.proxy.0.admission.admit(caller.key(), demand).await;
         let permit =

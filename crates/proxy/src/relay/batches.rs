@@ -16,7 +16,7 @@ use dunlin_providers::relay::sent_model;
 use dunlin_router::relay::{Asked, Lenders, NoLender, lenders};
 use dunlin_router::{Access, Catalog, Deployment, listed};
 use dunlin_store::NotStored;
-use dunlin_types::Tokens;
+use dunlin_types::{Served, Tokens};
 use dunlin_upstream::{Attempt, Relay, Relayed};
 use tracing::warn;
 
@@ -68,6 +68,8 @@ pub(super) struct Heard<'a> {
     beside: Beside,
     /// Whether it is its maker's alone.
     pub(super) owned: bool,
+    /// By what it is served.
+    pub(super) served: Served,
 }
 
 /// A batch that is to be made.
@@ -93,7 +95,8 @@ impl Batch {
                 let has_ours = hearing.has_ours();
                 let beside = self.shelf.form.beside(&self.body).map_err(Refused::BadRequest)?;
                 let (maker, labels) = (caller.clone(), hearing.end());
-                Ok(Heard { batch: self, maker, labels, has_ours, beside, owned: false })
+                let served = Served::from("");
+                Ok(Heard { batch: self, maker, labels, has_ours, beside, owned: false, served })
             }
             Err(BadBatch { request: Some(number), why }) => {
                 Err(Failed::from(why).at(Place { noun: REQUEST, number }))
@@ -195,11 +198,11 @@ impl Batch {
         &self,
         proxy: &Proxy,
         caller: &Caller,
-        by: &Arc<Deployment>,
+        (by, served): (&Arc<Deployment>, &Served),
     ) -> Result<(), Refused> {
         let form = self.shelf.form;
         let now = proxy.0.clock.unix();
-        let is_borne = |key| has_budget(key, &by.group, now);
+        let is_borne = |key| has_budget(key, served, now);
         if !form.is_of_buckets() || !caller.key().is_some_and(is_borne) {
             return Ok(());
         }
@@ -266,12 +269,12 @@ impl Heard<'_> {
         passed: Relay,
         (bill, told): (Bill, AnswerHeaders),
     ) -> Result<Response<Body>, Failed> {
-        let Self { batch, maker, labels, has_ours, beside, owned } = self;
+        let Self { batch, maker, labels, has_ours, beside, owned, served } = self;
         let Asking { proxy, call, caller, .. } = asking;
         let catalog = &asking.serving.catalog;
         let by = Arc::clone(attempt.deployment());
         let asking = Asking { caller: &maker, ..asking };
-        let shares = match asking.shares(&labels, &by, REQUEST).await {
+        let shares = match asking.shares(&labels, (&by, &served), REQUEST).await {
             Ok(shares) => shares,
             Err(failed) => return Err(bill.fail(failed)),
         };
@@ -279,7 +282,7 @@ impl Heard<'_> {
             Ok(counted) => counted,
             Err(refused) => return Err(bill.fail(refused)),
         };
-        if let Err(refused) = batch.check_place(proxy, caller, &by).await {
+        if let Err(refused) = batch.check_place(proxy, caller, (&by, &served)).await {
             return Err(bill.fail(refused));
         }
         let names = Names::of(catalog, &by, models);

@@ -98,8 +98,7 @@ impl Wanted {
             (None, None) => dearest(&prices(self.model()), self.bytes, self.bound),
         };
         let counted = serving.settings.counted;
-        let model = lenders.called.as_deref().unwrap_or(self.model());
-        let free = Demand::free(call.id, model, self.prompt(), counted);
+        let free = Demand::free(call.id, lenders.served.clone(), self.prompt(), counted);
         Demand { cost, output: self.output(), ..free }
     }
 

@@ -41,7 +41,7 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let Files { home, owner, first, body } = asking.files(&posted.body, ROUTE, INPUT)?;
     asking.check_named(home, &posted.body)?;
 
-    let (bill, told) = asking.admit_open_ended(home).await?;
+    let (mut bill, told) = asking.admit_open_ended(home).await?;
     let input = match asking.input(home, &first).await {
         Ok(input) => input,
         Err(failed) => return Err(bill.fail(failed)),
@@ -49,7 +49,11 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     if let Err(refused) = asking.check_model(home, &input) {
         return Err(bill.fail(refused));
     }
-    let shares = match asking.shares(&input.labels, home, "line").await {
+    let served = asking.served_at(home, &input);
+    if let Err(failed) = asking.turn_to(&mut bill, home, &served).await {
+        return Err(bill.fail(failed));
+    }
+    let shares = match asking.shares(&input.labels, (home, &served), "line").await {
         Ok(shares) => shares.of(&first),
         Err(failed) => return Err(bill.fail(failed)),
     };

@@ -6,7 +6,7 @@ use axum::extract::Request;
 use axum::http::Response;
 use dunlin_llm::responses::{compacted, to_compact};
 use dunlin_llm::{ChatRequest, Endpoint, Extras, parse, responses};
-use dunlin_router::{Candidates, Group, candidates};
+use dunlin_router::{Candidates, Group, candidates, served};
 use dunlin_upstream::{Answer, Whole};
 
 use super::answer::Whole as WholeAnswer;
@@ -67,7 +67,7 @@ async fn ask(
     let tokens = chat.prompt_estimate();
     let key = asking.caller.key().map(|caller| &*caller.key);
     let cost = hold::bounds(asking.proxy, key, chat, group);
-    let (bill, told) = asking.admit(chat.model(), tokens, cost).await?;
+    let (bill, told) = asking.admit(served(&asking.serving.catalog, group), tokens, cost).await?;
     let attempt = asking.first_attempt(&bill, group, tokens)?;
     let by = attempt.deployment().clone();
     let body = chat.encode_for(by.target.sent_model(), &[]);
@@ -96,9 +96,10 @@ async fn summarize(
     let key = caller.key().map(|caller| &*caller.key);
     let (tokens, cost) =
         (wish.prompt_estimate(), hold::bounds(proxy, key, &wish, candidates.first()));
-    let (mut bill, told) = asking.admit(&candidates.first().name.clone(), tokens, cost).await?;
     let (extras, catalog) = (Extras::default(), &serving.catalog);
-    let demand = &asking.demand(&candidates.first().name.clone(), tokens, cost);
+    let served = served(catalog, candidates.first());
+    let (mut bill, told) = asking.admit(served.clone(), tokens, cost).await?;
+    let demand = &asking.demand(served, tokens, cost);
     let revision = serving.settings.revision;
     let asked = AttemptInput { proxy, catalog, chat: &wish, extras: &extras, demand, revision };
     let answered = match attempts::run(asked, candidates, &mut bill).await {

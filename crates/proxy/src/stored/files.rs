@@ -10,12 +10,12 @@ use axum::http::Response;
 use bytes::Bytes;
 use dunlin_admission::Bounds;
 use dunlin_llm::batch::{Beside, Shape};
-use dunlin_llm::{Endpoint, Place, Upload, rename_ids};
+use dunlin_llm::{Endpoint, Upload, rename_ids};
 use dunlin_types::Tokens;
 
 use super::answer::Made;
 use super::home::{Home, Wish};
-use super::input::Input;
+use super::input::{Input, MODEL, note_model};
 use super::lists::Query;
 use super::send;
 use crate::Proxy;
@@ -28,8 +28,6 @@ use crate::response::error::{Failed, Refused};
 const ROUTE: &str = "/files";
 /// What LiteLLM's spend logs call it.
 const CALL_TYPE: &str = "acreate_file";
-/// Where a line of a batch names its model.
-const MODEL: &[&Place] = &[&["body", "model"]];
 
 /// Answers one upload. `provider` is the one that the path names.
 pub(crate) async fn upload(
@@ -99,14 +97,6 @@ fn models(content: &Bytes) -> BTreeMap<String, u64> {
         note_model(&mut models, (number, &content.slice_ref(line)));
     }
     models
-}
-
-/// Notes the model that the line of that number names, if no line before it does.
-pub(super) fn note_model(models: &mut BTreeMap<String, u64>, (number, line): (u64, &Bytes)) {
-    let Ok(_) = rename_ids(line, MODEL, &mut |model: &str| {
-        models.entry(model.to_owned()).or_insert(number);
-        Ok::<_, Infallible>(None)
-    });
 }
 
 /// The lines with the model's name upstream, and without what is the gateway's alone if there is such;

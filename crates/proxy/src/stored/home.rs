@@ -134,7 +134,7 @@ fn lend(
     reads: bool,
 ) -> Result<Lenders, NoLender> {
     let asked = Asked { providers, models, chosen: None, reads };
-    let Lenders { group, elsewhere, renamed, called, any } =
+    let Lenders { group, elsewhere, renamed, served, any } =
         lenders(&asking.serving.catalog, asking.caller.access(), asked)?;
     let accounts = iter::once(group).chain(elsewhere).map(|mut account| {
         account.deployments.retain(|known| keeps(known));
@@ -142,7 +142,7 @@ fn lend(
     });
     let group = { accounts }.find(|account| !account.deployments.is_empty());
     let group = group.ok_or(NoLender::None)?;
-    let found = Lenders { group, elsewhere: Vec::new(), renamed, called, any };
+    let found = Lenders { group, elsewhere: Vec::new(), renamed, served, any };
     // A model that nobody has is no reason to take another's deployment.
     if !models.is_empty() && !found.group.deployments.iter().any(|by| is_named(&found, by, models))
     {

@@ -2,26 +2,33 @@
 //! noted, for its provider gets nothing of what is the gateway's alone. Of a file that nothing is
 //! noted of, what the provider has is read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dunlin_llm::Required;
 use dunlin_llm::batch::{Hearing, Line, LineLabels, Shape, asked_in_line};
+use dunlin_llm::{Place as Spot, Required, rename_ids};
 use dunlin_providers::jobs;
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::Deployment;
+use dunlin_router::relay::{Asked, of_models};
 use dunlin_store::{Entry, Kind, Label, NotStored};
-use dunlin_types::{RequestId, Tokens, UnixMillis};
+use dunlin_types::{RequestId, Served, Tokens, UnixMillis};
 use serde::{Deserialize, Serialize};
 
-use super::files::note_model;
 use super::home::{Home, Wish};
 use super::noted::{LISTED_FOR, after};
 use super::{Asking, fetch, output};
 use crate::Proxy;
 use crate::bill::found;
 use crate::response::error::{Failed, Place, Refused};
+
+/// Where a line names its model.
+pub(super) const MODEL: &[&Spot] = &[&["body", "model"]];
+/// Models of one input whose names are kept, and how long those are at most.
+const MAX_MODELS: usize = 32;
+const MAX_MODEL_BYTES: usize = 256;
 
 /// An input, as far as the gateway is to know it.
 #[derive(Default, Serialize, Deserialize)]
@@ -32,6 +39,9 @@ pub(crate) struct Input {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) model: Option<String>,
     pub(crate) labels: LineLabels,
+    /// The models that its lines name. `None`: that is not known.
+    #[serde(default)]
+    models: Option<BTreeSet<String>>,
 }
 
 impl Input {
@@ -91,6 +101,17 @@ fn label(request: RequestId) -> Label {
 }
 
 impl Asking<'_> {
+    /// What serves a batch of that input which is made at `home`.
+    pub(super) fn served_at(&self, home: &Deployment, input: &Input) -> Served {
+        let models = input.models.iter().flatten().map(String::as_str).collect::<Vec<_>>();
+        let providers: &[&str] = &[&home.provider];
+        let asked = Asked { providers, models: &models, chosen: None, reads: false };
+        let found = of_models(&self.serving.catalog, self.caller.access(), asked);
+        let mut served = Served { unclear: found.unclear, ..Served::from(&home.group) };
+        found.all().for_each(|name| served.called(name));
+        served
+    }
+
     /// What the file asks for that the provider of `home` calls `file`.
     pub(super) async fn input(&self, home: &Arc<Deployment>, file: &str) -> Result<Input, Failed> {
         if let Some(noted) = Input::kept(self.proxy, home, file).await {
@@ -169,8 +190,23 @@ impl<'r> Reader<'r> {
 
     fn end(self) -> Result<(Input, BTreeMap<String, u64>), Failed> {
         let Self { tokens, hearing, models, bad, .. } = self;
-        bad.map_or(Ok((Input { tokens, model: None, labels: hearing.end() }, models)), Err)
+        if let Some(bad) = bad {
+            return Err(bad);
+        }
+        let can_be_kept =
+            models.len() <= MAX_MODELS && models.keys().all(|name| name.len() <= MAX_MODEL_BYTES);
+        let names = can_be_kept.then(|| models.keys().cloned().collect());
+        let input = Input { tokens, model: None, labels: hearing.end(), models: names };
+        Ok((input, models))
     }
+}
+
+/// Notes the model that the line of that number names, if no line before it does.
+pub(super) fn note_model(models: &mut BTreeMap<String, u64>, (number, line): (u64, &Bytes)) {
+    let Ok(_) = rename_ids(line, MODEL, &mut |model: &str| {
+        models.entry(model.to_owned()).or_insert(number);
+        Ok::<_, Infallible>(None)
+    });
 }
 
 #[cfg(test)]

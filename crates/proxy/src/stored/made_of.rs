@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dunlin_llm::{BadRequest, Place, check_object, rename_ids};
-use dunlin_router::Deployment;
-use dunlin_types::Tokens;
+use dunlin_router::{Deployment, served};
+use dunlin_types::{Served, Tokens};
 
-use super::Asking;
+use super::{Asking, alone};
 use crate::attempts::hold;
 use crate::bill::Bill;
 use crate::ids::{Kept, Kind, Owner};
@@ -60,8 +60,21 @@ impl<'a> Asking<'a> {
         by: &Arc<Deployment>,
     ) -> Result<(Bill, AnswerHeaders), Failed> {
         let cost = hold::unknown(&by.price);
-        let (mut bill, told) = self.admit(&by.group, Tokens(0), cost).await?;
+        let served = served(&self.serving.catalog, &alone(by));
+        let (mut bill, told) = self.admit(served, Tokens(0), cost).await?;
         self.afford(&mut bill, by, cost).await?;
         Ok((bill, told))
+    }
+
+    /// Has what was so admitted be held to all that it is `served` by, now that this is known.
+    pub(super) async fn turn_to(
+        &self,
+        bill: &mut Bill,
+        by: &Deployment,
+        served: &Served,
+    ) -> Result<(), Failed> {
+        let demand = self.demand(served.clone(), Tokens(0), hold::unknown(&by.price));
+        let turned = bill.turn_to(&demand).await;
+        Ok(turned.map_err(|no| Refused::admission(no, self.caller, self.call.started))?)
     }
 }

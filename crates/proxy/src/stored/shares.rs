@@ -5,7 +5,7 @@ use dunlin_admission::{Demand, Refusal};
 use dunlin_journal::{Origin, SpendRecord};
 use dunlin_llm::batch::{LabelSet, LineLabels};
 use dunlin_router::Deployment;
-use dunlin_types::{PotId, RequestId, Tokens, UnixMillis};
+use dunlin_types::{PotId, RequestId, Served, Tokens, UnixMillis};
 use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
@@ -79,13 +79,13 @@ impl Asking<'_> {
     pub(crate) async fn shares(
         &self,
         labels: &LineLabels,
-        by: &Deployment,
+        (by, served): (&Deployment, &Served),
         noun: &'static str,
     ) -> Result<Shares, Failed> {
         let (proxy, cost) = (self.proxy, hold::unknown(&by.price));
         // It holds nothing beyond this, and beside what its call holds.
         let request = RequestId(!self.call.id.0);
-        let demand = Demand { request, ..self.demand(&by.group, Tokens(0), cost) };
+        let demand = Demand { request, ..self.demand(served.clone(), Tokens(0), cost) };
         let mut all = Vec::with_capacity(labels.sets.len());
         for Counted { set, caller, origin } in self.counted(labels, noun).await? {
             let at = Place { noun, number: set.line };

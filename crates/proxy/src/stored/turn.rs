@@ -76,7 +76,7 @@ pub(super) async fn serve(
     }
     let unread = || Refused::gone(id, "this version cannot read what was stored");
     let model = stored_model(&turn).ok_or_else(unread)?;
-    let (bill, told) = asking.admit(&model, Tokens(0), Bounds::default()).await?;
+    let (bill, told) = asking.admit(&*model, Tokens(0), Bounds::default()).await?;
     let body = match (is_deleted, about.suffix) {
         (true, _) => {
             stored.delete(asking.proxy).await?;

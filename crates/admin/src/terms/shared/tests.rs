@@ -53,7 +53,7 @@ fn what_is_ones_own_holds_before_what_is_shared_as_requests_are_checked() {
     for model in ["a", "b", "c"] {
         assert_eq!(payer.model_limits(model).0, held.model_rpm.get(model).copied(), "{model}");
     }
-    let budgets = payer.budgets("a", UnixMillis(0));
+    let budgets = payer.budgets(&"a".into(), UnixMillis(0));
     let limits: Vec<_> = budgets.iter().map(|budget| (budget.limit, budget.strict)).collect();
     assert_eq!(limits, [(NanoUsd(9), true), (NanoUsd(5), true)]);
     assert_eq!(in_force(&state, &Terms::default()), Terms::default());

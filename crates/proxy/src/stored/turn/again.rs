@@ -41,7 +41,7 @@ pub(super) async fn serve(
         let why = "was not begun with `stream: true`: leave out `stream`";
         return Err(Refused::background("stream", why).into());
     }
-    let (bill, told) = asking.admit(&model, Tokens(0), Bounds::default()).await?;
+    let (bill, told) = asking.admit(&*model, Tokens(0), Bounds::default()).await?;
     bill.delivered_free();
     let body = match here {
         Some(tape) => tape::listen(tape, after),

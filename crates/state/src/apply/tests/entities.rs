@@ -101,7 +101,11 @@ fn everyone_a_key_spends_for_is_asked_in_order() {
     );
     let member = &payers("sk-team")[4];
     assert_eq!(member.name(), "blue:ann");
-    assert_eq!(member.budgets("m", UnixMillis(0))[0].limit, NanoUsd(7), "as the team has it");
+    assert_eq!(
+        member.budgets(&"m".into(), UnixMillis(0))[0].limit,
+        NanoUsd(7),
+        "as the team has it"
+    );
     assert_eq!(payers("sk-own")[1].rpm(), Some(3), "as the shared budget has it");
 }
 
@@ -141,7 +145,7 @@ fn a_member_is_held_to_models_and_to_its_budget_in_the_organization() {
     let member = asking.payers.iter().find(|payer| payer.rank == Rank::OrganizationMember);
     let member = member.expect("the team's organization pays");
     assert_eq!((member.name().as_str(), member.title()), ("acme:ann", "organization member"));
-    assert_eq!(member.budgets("m", UnixMillis(0))[0].limit, NanoUsd(3));
+    assert_eq!(member.budgets(&"m".into(), UnixMillis(0))[0].limit, NanoUsd(3));
     assert!(member.models().is_empty());
 }
 

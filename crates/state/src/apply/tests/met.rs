@@ -108,7 +108,7 @@ fn default_terms_hold_for_an_end_user_whose_row_names_no_budget() {
         let mut payers = Vec::new();
         let default = std::sync::Arc::new(default.clone());
         days.state.add_payers(&mut payers, Some(name), &[], Some(&default));
-        let budgets = payers[0].budgets("m", UnixMillis(0));
+        let budgets = payers[0].budgets(&"m".into(), UnixMillis(0));
         assert_eq!(budgets[0].limit, NanoUsd(most), "{name}");
         assert_eq!(payers[0].rpm(), Some(3), "{name}");
     }
