@@ -28,7 +28,7 @@ pub use write::{MessageStyle, hosts, write_chat, write_thought};
 pub(crate) use chat::read_chat;
 pub(crate) use error::{credential_body, error_body, error_frame};
 pub(crate) use reply::{output_text, write_reply};
-pub(crate) use usage::usage_json;
+pub(crate) use usage::{Wire, usage_json};
 pub(crate) use writer::MessagesWriter;
 
 /// The tool by which a model without structured outputs is made to answer in JSON. Its call is read

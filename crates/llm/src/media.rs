@@ -78,7 +78,7 @@ struct PeekEvent<'a> {
 }
 
 /// OpenAI's words for where an answer has something from.
-static CITATION: Word = Word::new(b"\"url_citation\"");
+pub(crate) static CITATION: Word = Word::new(b"\"url_citation\"");
 
 /// What a client says of a picture that it wants made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +135,13 @@ const SQUARE: (u64, u64) = (1024, 1024);
 const MAX_SIDE: u64 = 1 << 15;
 
 impl Media {
+    /// What a body asks for that is passed on and not understood: how much is to be looked at of what
+    /// is found.
+    #[must_use]
+    pub fn asked_in(body: &[u8]) -> Self {
+        Self { search_size: tools::search_size(body), ..Self::default() }
+    }
+
     /// What is known when a request is sent.
     #[must_use]
     pub fn asked(request: &ChatRequest) -> Self {

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::json;
 use crate::sse::{self, MAX_FRAME_BYTES, Splitter};
+use crate::tier::Tier;
 
 mod counts;
 mod course;
@@ -176,6 +177,12 @@ impl Meter {
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
         self.counts.usage()
+    }
+
+    /// The service tier that the answer says it was served in.
+    #[must_use]
+    pub fn tier(&self) -> Option<Tier> {
+        self.counts.tier()
     }
 
     /// The model that the answer names.

@@ -242,7 +242,8 @@ impl ChatRequest {
     #[must_use]
     pub fn service_tier(&self) -> Option<Tier> {
         // Few speak of it, and others need not be read again.
-        self.has("service_tier").then(|| Tier::asked(self.text()))?
+        let speaks = self.has("service_tier") || self.has("serviceTier");
+        speaks.then(|| Tier::asked(self.text()))?
     }
 
     /// The characters of a prompt that is one text.

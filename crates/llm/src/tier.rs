@@ -1,13 +1,16 @@
 //! How soon a provider answers: what a request asks for, and what an answer was served in. Some
 //! sell it at other prices.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::json::string;
 use crate::word::Word;
 
-static MEMBER: Word = Word::new(b"\"service_tier\"");
+/// Google and Bedrock write it in one word.
+static MEMBERS: [Word; 2] = [Word::new(b"\"service_tier\""), Word::new(b"\"serviceTier\"")];
 
 /// A service tier, whatever a provider calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,18 +43,33 @@ impl Tier {
         Self::named(&string(value?.get())?)
     }
 
+    /// The same, also as Bedrock has it: in an object.
+    pub(crate) fn said(value: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Typed<'a> {
+            #[serde(borrow)]
+            r#type: Cow<'a, str>,
+        }
+        if value.starts_with('{') {
+            return Self::named(&serde_json::from_str::<Typed<'_>>(value).ok()?.r#type);
+        }
+        Self::named(&string(value)?)
+    }
+
     /// What a whole body asks for.
-    pub(crate) fn asked(body: &str) -> Option<Self> {
+    #[must_use]
+    pub fn asked(body: &str) -> Option<Self> {
         #[derive(Deserialize)]
         struct Peek<'a> {
             #[serde(borrow)]
+            #[serde(alias = "serviceTier")]
             service_tier: Option<&'a RawValue>,
         }
         // Few speak of it, and others need not be read again.
-        if !MEMBER.is_in(body.as_bytes()) {
+        if !MEMBERS.iter().any(|member| member.is_in(body.as_bytes())) {
             return None;
         }
-        Self::of(serde_json::from_str::<Peek<'_>>(body).ok()?.service_tier)
+        Self::said(serde_json::from_str::<Peek<'_>>(body).ok()?.service_tier?.get())
     }
 }
 
@@ -64,6 +82,8 @@ mod tests {
         let cases = [
             (r#"{"service_tier":"flex"}"#, Some(Tier::Flex)),
             (r#"{"service_tier" : "priority","n":1}"#, Some(Tier::Priority)),
+            (r#"{"serviceTier":"flex"}"#, Some(Tier::Flex)),
+            (r#"{"serviceTier":{"type":"priority"}}"#, Some(Tier::Priority)),
             (r#"{"service_tier":"auto"}"#, None),
             (r#"{"service_tier":null}"#, None),
             (r#"{"messages":"\"service_tier\":\"flex\""}"#, None),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 /// A `usage` member. A stream says it in parts: later ones replace what they name.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
-pub(super) struct Wire {
+pub(crate) struct Wire {
     #[serde(default, deserialize_with = "crate::lenient::count")]
     input_tokens: Option<u64>,
     #[serde(default, deserialize_with = "crate::lenient::count")]
@@ -43,12 +43,12 @@ struct Details {
 
 impl Wire {
     /// From the JSON text of a `usage` member; one of another form says nothing.
-    pub(super) fn read(text: &str) -> Self {
+    pub(crate) fn read(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or_default()
     }
 
     /// This, with what a later part of the stream says.
-    pub(super) fn updated(self, later: Self) -> Self {
+    pub(crate) fn updated(self, later: Self) -> Self {
         Self {
             input_tokens: later.input_tokens.or(self.input_tokens),
             output_tokens: later.output_tokens.or(self.output_tokens),
@@ -62,7 +62,7 @@ impl Wire {
         }
     }
 
-    pub(super) fn usage(self) -> Option<Usage> {
+    pub(crate) fn usage(self) -> Option<Usage> {
         if self.input_tokens.is_none() && self.output_tokens.is_none() {
             return None;
         }

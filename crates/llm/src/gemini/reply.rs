@@ -68,12 +68,6 @@ pub fn pass_reply(bytes: Bytes) -> Result<ChatReply, BadReply> {
         candidates: Option<&'a RawValue>,
         prompt_feedback: Option<PromptFeedback>,
     }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Looked<'a> {
-        #[serde(borrow)]
-        grounding_metadata: Option<&'a RawValue>,
-    }
     let text = std::str::from_utf8(&bytes).map_err(|_| BadReply::NotUtf8)?;
     let peek: Peek<'_> = serde_json::from_str(text)?;
     let blocked = peek.prompt_feedback.is_some_and(|said| said.block_reason.is_some());
@@ -82,14 +76,29 @@ pub fn pass_reply(bytes: Bytes) -> Result<ChatReply, BadReply> {
     if looked.is_empty() && !blocked {
         return Err(BadReply::Empty);
     }
-    let looked = looked.iter().map(|one| grounding::searches(one.grounding_metadata));
-    let web_searches = looked.sum();
+    let web_searches = searches(&looked);
     let tier = peek.usage_metadata.as_ref().and_then(usage::Wire::tier);
     let usage = peek.usage_metadata.and_then(usage::Wire::usage);
     let usage = usage.map(|usage| Usage { web_searches, ..usage });
     let id = peek.response_id.map(String::into_boxed_str);
     let output = peek.candidates.map(|said| Span::of(said.get(), text));
     Ok(ChatReply::of_bytes(Dialect::Gemini, bytes, (None, output), id, usage).served_in(tier))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Looked<'a> {
+    #[serde(borrow)]
+    grounding_metadata: Option<&'a RawValue>,
+}
+
+fn searches(looked: &[Looked<'_>]) -> u64 {
+    looked.iter().map(|one| grounding::searches(one.grounding_metadata)).sum()
+}
+
+/// Searches of the web that the JSON text of a `candidates` member tells of.
+pub(crate) fn searches_in(candidates: &str) -> u64 {
+    serde_json::from_str(candidates).map_or(0, |looked: Vec<Looked<'_>>| searches(&looked))
 }
 
 /// Bytes of text in the JSON text of a `candidates` member.

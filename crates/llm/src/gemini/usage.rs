@@ -8,7 +8,7 @@ use crate::tier::Tier;
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Wire {
+pub(crate) struct Wire {
     #[serde(default, deserialize_with = "crate::lenient::count")]
     prompt_token_count: Option<u64>,
     #[serde(default, deserialize_with = "crate::lenient::count")]
@@ -38,7 +38,7 @@ struct Modality {
 
 impl Wire {
     /// The tier that it was served in.
-    pub(super) fn tier(&self) -> Option<Tier> {
+    pub(crate) fn tier(&self) -> Option<Tier> {
         Some(match self.traffic_type.as_deref()? {
             "ON_DEMAND" | "PROVISIONED_THROUGHPUT" => Tier::Standard,
             "ON_DEMAND_FLEX" | "FLEX" => Tier::Flex,
@@ -49,7 +49,7 @@ impl Wire {
     }
 
     /// `None` where the prompt is not counted, as in the first pieces of a stream.
-    pub(super) fn usage(self) -> Option<Usage> {
+    pub(crate) fn usage(self) -> Option<Usage> {
         let prompt = self.prompt_token_count?;
         let tools = self.tool_use_prompt_token_count.unwrap_or(0);
         let answer = self.candidates_token_count.unwrap_or(0);

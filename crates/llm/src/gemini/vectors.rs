@@ -103,29 +103,39 @@ pub fn read_predictions(body: &[u8]) -> Result<Embedded, BadReply> {
     struct Wire {
         predictions: Vec<Prediction>,
     }
-    #[derive(Deserialize)]
-    struct Prediction {
-        embeddings: Predicted,
-    }
-    #[derive(Deserialize)]
-    struct Predicted {
-        values: Vec<f32>,
-        statistics: Option<Statistics>,
-    }
-    #[derive(Deserialize)]
-    struct Statistics {
-        // A whole number that Vertex AI writes as `4.0` at times.
-        token_count: Option<f64>,
-    }
     let wire: Wire = read(body)?;
-    let counts = wire.predictions.iter().map(|one| one.embeddings.statistics.as_ref()?.token_count);
-    let counted: Option<f64> = counts.sum();
-    // A cast saturates, and counts are small and not negative.
-    let prompt = counted.map(|tokens| Tokens(tokens as u64));
+    let prompt = tokens(&wire.predictions).map(Tokens);
     Ok(Embedded {
         vectors: wire.predictions.into_iter().map(|one| one.embeddings.values).collect(),
         usage: prompt.map(|prompt| Usage { prompt, ..Usage::default() }),
     })
+}
+
+#[derive(Deserialize)]
+struct Prediction {
+    embeddings: Predicted,
+}
+
+#[derive(Deserialize)]
+struct Predicted {
+    values: Vec<f32>,
+    statistics: Option<Statistics>,
+}
+
+#[derive(Deserialize)]
+struct Statistics {
+    #[serde(default, deserialize_with = "crate::lenient::count")]
+    token_count: Option<u64>,
+}
+
+/// What they count, if all do.
+fn tokens(predictions: &[Prediction]) -> Option<u64> {
+    predictions.iter().map(|one| one.embeddings.statistics.as_ref()?.token_count).sum()
+}
+
+/// The same of the JSON text of a `predictions` member.
+pub(crate) fn tokens_of_predictions(predictions: &str) -> Option<u64> {
+    tokens(&serde_json::from_str::<Vec<Prediction>>(predictions).ok()?)
 }
 
 fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, BadReply> {

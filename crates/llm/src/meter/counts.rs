@@ -1,42 +1,45 @@
 //! Counts of tokens under the names that providers have for them.
 
-use dunlin_types::{PicoUsd, Tokens, Usage};
+use dunlin_types::{Tokens, Usage};
 use http::HeaderMap;
 use serde_json::Value;
 
-use crate::lenient::{count, dollars};
+use crate::lenient::count;
+use crate::media::CITATION;
+use crate::tier::Tier;
 use crate::tools::Tools;
+use crate::{anthropic, gemini, usage};
 
-/// What was said so far. Some count the cache apart from the prompt, some within it.
+/// What was said so far. The dialects of our own routes are read by what reads them there; others by
+/// their names, of which some count the cache apart from the prompt.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
+    /// The last count in OpenAI's or Google's words, each of which says all.
+    whole: Option<Usage>,
+    /// Anthropic's, which a stream says in parts.
+    parts: anthropic::Wire,
     prompt: Option<u64>,
     cached_apart: Option<u64>,
     written_apart: Option<u64>,
-    cached: Option<u64>,
-    cached_audio: Option<u64>,
-    cached_image: Option<u64>,
-    written: Option<u64>,
     written_1h: Option<u64>,
-    prompt_audio: Option<u64>,
-    prompt_image: Option<u64>,
+    cached: Option<u64>,
     completion: Option<u64>,
     reasoning: Option<u64>,
-    completion_audio: Option<u64>,
-    completion_image: Option<u64>,
-    web_searches: Option<u64>,
     /// Items of a response.
     tools: Tools,
+    /// What Google looked up, and whether an OpenAI chat cites what was found.
+    grounded: u64,
+    cites: bool,
     pages: Option<u64>,
     queries: Option<u64>,
-    reported: Option<PicoUsd>,
+    tier: Option<Tier>,
 }
 
 /// One name of one count, and where it is set.
 type Name = (&'static str, fn(&mut Counts) -> &mut Option<u64>);
 
-/// Paths below `usage`: OpenAI's, those of Responses and Anthropic, Cohere's, Bedrock's. Later ones
-/// win where an answer has both.
+/// Paths below `usage`: Cohere's, Bedrock's, and those of Google's interactions. Later ones win where
+/// an answer has both.
 const USAGE: &[Name] = &[
     ("billed_units.input_tokens", |c| &mut c.prompt),
     ("billed_units.output_tokens", |c| &mut c.completion),
@@ -47,46 +50,16 @@ const USAGE: &[Name] = &[
     ("outputTokens", |c| &mut c.completion),
     ("cacheReadInputTokens", |c| &mut c.cached_apart),
     ("cacheWriteInputTokens", |c| &mut c.written_apart),
-    ("input_tokens", |c| &mut c.prompt),
-    ("output_tokens", |c| &mut c.completion),
     ("total_cached_tokens", |c| &mut c.cached),
     ("total_thought_tokens", |c| &mut c.reasoning),
-    ("cache_read_input_tokens", |c| &mut c.cached_apart),
-    ("cache_creation_input_tokens", |c| &mut c.written_apart),
-    ("cache_creation.ephemeral_1h_input_tokens", |c| &mut c.written_1h),
-    ("input_tokens_details.cached_tokens", |c| &mut c.cached),
-    ("input_tokens_details.image_tokens", |c| &mut c.prompt_image),
-    ("input_token_details.cached_tokens", |c| &mut c.cached),
-    ("input_token_details.cached_tokens_details.audio_tokens", |c| &mut c.cached_audio),
-    ("input_token_details.cached_tokens_details.image_tokens", |c| &mut c.cached_image),
-    ("input_token_details.audio_tokens", |c| &mut c.prompt_audio),
-    ("input_token_details.image_tokens", |c| &mut c.prompt_image),
-    ("output_tokens_details.reasoning_tokens", |c| &mut c.reasoning),
-    ("output_tokens_details.thinking_tokens", |c| &mut c.reasoning),
-    ("output_tokens_details.image_tokens", |c| &mut c.completion_image),
-    ("output_token_details.audio_tokens", |c| &mut c.completion_audio),
-    ("server_tool_use.web_search_requests", |c| &mut c.web_searches),
     ("billed_units.search_units", |c| &mut c.queries),
 ];
 
-/// Paths below a `usage` that has OpenAI's `prompt_tokens`: the cache is within them, whatever is
-/// said beside them under Anthropic's names.
-const OPENAI: &[Name] = &[
-    ("prompt_tokens", |c| &mut c.prompt),
-    ("completion_tokens", |c| &mut c.completion),
-    ("cached_tokens", |c| &mut c.cached),
-    ("prompt_cache_hit_tokens", |c| &mut c.cached),
-    ("reasoning_tokens", |c| &mut c.reasoning),
-    ("num_search_queries", |c| &mut c.web_searches),
-    ("prompt_tokens_details.cached_tokens", |c| &mut c.cached),
-    ("prompt_tokens_details.cache_creation_tokens", |c| &mut c.written),
-    ("prompt_tokens_details.cache_write_tokens", |c| &mut c.written),
-    ("prompt_tokens_details.audio_tokens", |c| &mut c.prompt_audio),
-    ("prompt_tokens_details.image_tokens", |c| &mut c.prompt_image),
-    ("completion_tokens_details.reasoning_tokens", |c| &mut c.reasoning),
-    ("completion_tokens_details.audio_tokens", |c| &mut c.completion_audio),
-    ("completion_tokens_details.image_tokens", |c| &mut c.completion_image),
-];
+/// Members of a `usage` in OpenAI's words, and those of one in Anthropic's.
+const OPENAI: [&str; 4] =
+    ["prompt_tokens", "total_tokens", "input_tokens_details", "input_token_details"];
+const ANTHROPIC: [&str; 4] =
+    ["input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"];
 
 /// Cohere's first API, and what Bedrock adds to the answers of others' dialects.
 const META: &[Name] = &[
@@ -122,14 +95,30 @@ impl Counts {
         counts
     }
 
-    /// Takes a member of an answer; whether it counts something.
+    /// Takes a member of an answer; whether it counts something that was written.
     pub(super) fn read(&mut self, name: &str, value: &str) -> bool {
         let names = match name {
             "output" => {
                 self.tools = self.tools.or_more(Tools::of_output(value));
                 return false;
             }
-            "usage" => USAGE,
+            "choices" => {
+                self.cites |= CITATION.is_in(value.as_bytes());
+                return false;
+            }
+            "candidates" => {
+                self.grounded = self.grounded.max(gemini::searches_in(value));
+                return false;
+            }
+            "service_tier" | "serviceTier" => {
+                self.tier = Tier::said(value).or(self.tier);
+                return false;
+            }
+            "predictions" => return set(&mut self.prompt, gemini::tokens_of_predictions(value)),
+            "usage" => {
+                self.tier = Tier::asked(value).or(self.tier);
+                USAGE
+            }
             "usageMetadata" => return self.gemini(value),
             "meta" => META,
             "usage_info" => DOCUMENTS,
@@ -143,79 +132,78 @@ impl Counts {
             }
             _ => return false,
         };
-        let Ok(value) = serde_json::from_str::<Value>(value) else { return false };
-        let names = if at(&value, "prompt_tokens").is_some() { OPENAI } else { names };
+        let Ok(said) = serde_json::from_str::<Value>(value) else { return false };
+        if name == "usage" {
+            let has = |names: &[&str]| names.iter().any(|name| said.get(name).is_some());
+            let is_anthropics = has(&ANTHROPIC[2..]) && !has(&OPENAI[..1]);
+            if has(&OPENAI) && !is_anthropics && !has(&["inputTokens", "total_input_tokens"]) {
+                return self.whole(usage::read(value));
+            }
+            if has(&ANTHROPIC) {
+                self.parts = self.parts.updated(anthropic::Wire::read(value));
+                return true;
+            }
+        }
         let mut counts = false;
         for (path, of) in names {
-            counts |= set(of(self), at(&value, path));
+            counts |= set(of(self), at(&said, path));
         }
-        self.reported = value.get("cost").and_then(|cost| dollars(cost).ok()?).or(self.reported);
-        let total = at(&value, "total_tokens");
-        // Vectors and ranks are counted in all by some.
-        if self.prompt.is_none_or(|prompt| prompt == 0) {
-            let rest = total.map(|total| total.saturating_sub(self.completion.unwrap_or(0)));
-            counts |= set(&mut self.prompt, rest.filter(|tokens| *tokens > 0));
-        }
-        // xAI counts thought beside what was said; all others as a part of it.
-        let parts = [self.prompt, self.completion, self.reasoning].map(Option::unwrap_or_default);
-        if total == Some(parts.into_iter().fold(0, u64::saturating_add)) {
-            self.completion = Some(parts[1].saturating_add(parts[2]));
-        }
+        set(&mut self.written_1h, of_kind(&said, "cacheDetails", ("ttl", "1h"), "inputTokens"));
         // Google's interactions count thoughts and the prompts of tools apart, too.
-        counts |= set(&mut self.prompt, sum(&value, "total_input_tokens", "total_tool_use_tokens"));
-        let written = sum(&value, "total_output_tokens", "total_thought_tokens");
+        counts |= set(&mut self.prompt, sum(&said, "total_input_tokens", "total_tool_use_tokens"));
+        let written = sum(&said, "total_output_tokens", "total_thought_tokens");
         set(&mut self.completion, written) | counts
     }
 
-    /// Thoughts and the prompts of tools are counted apart from what they belong to.
     fn gemini(&mut self, value: &str) -> bool {
-        let Ok(value) = serde_json::from_str::<Value>(value) else { return false };
-        let prompt = sum(&value, "promptTokenCount", "toolUsePromptTokenCount");
-        set(&mut self.prompt, prompt);
-        set(&mut self.cached, at(&value, "cachedContentTokenCount"));
-        set(&mut self.cached_audio, of_modality(&value, "cacheTokensDetails", "AUDIO"));
-        set(&mut self.cached_image, of_modality(&value, "cacheTokensDetails", "IMAGE"));
-        set(&mut self.reasoning, at(&value, "thoughtsTokenCount"));
-        set(&mut self.prompt_audio, of_modality(&value, "promptTokensDetails", "AUDIO"));
-        set(&mut self.prompt_image, of_modality(&value, "promptTokensDetails", "IMAGE"));
-        set(&mut self.completion_audio, of_modality(&value, "candidatesTokensDetails", "AUDIO"));
-        set(&mut self.completion_image, of_modality(&value, "candidatesTokensDetails", "IMAGE"));
-        // Some models count their thoughts among the candidates' tokens; the total tells.
-        let written = at(&value, "candidatesTokenCount");
-        let both = prompt.zip(written).map(|(prompt, written)| prompt.saturating_add(written));
-        if self.reasoning > Some(0) && both.is_some() && at(&value, "totalTokenCount") == both {
-            return set(&mut self.completion, written);
-        }
-        // The first pieces of some streams count the prompt alone.
-        set(&mut self.completion, sum(&value, "candidatesTokenCount", "thoughtsTokenCount"))
+        let Ok(wire) = serde_json::from_str::<gemini::WireUsage>(value) else { return false };
+        self.tier = wire.tier().or(self.tier);
+        self.whole(wire.usage())
+    }
+
+    /// The first pieces of some streams count the prompt alone.
+    fn whole(&mut self, usage: Option<Usage>) -> bool {
+        self.whole = usage.or(self.whole);
+        usage.is_some_and(|usage| usage.completion > Tokens(0))
+    }
+
+    /// The tier that the answer says it was served in.
+    pub(super) fn tier(&self) -> Option<Tier> {
+        self.tier
     }
 
     pub(super) fn usage(&self) -> Option<Usage> {
-        let count = |number: Option<u64>| Tokens(number.unwrap_or(0));
-        let (cached_apart, written_apart) = (count(self.cached_apart), count(self.written_apart));
+        let usage = self.whole.or_else(|| self.parts.usage()).or_else(|| self.named())?;
+        let Tools { web_searches, file_searches, code_sessions } = self.tools;
+        let found = web_searches.max(self.grounded).max(usage.web_searches);
+        Some(Usage {
+            web_searches: if found == 0 { u64::from(self.cites) } else { found },
+            file_searches,
+            code_sessions,
+            pages: self.pages.unwrap_or(usage.pages),
+            queries: self.queries.unwrap_or(usage.queries),
+            ..usage
+        })
+    }
+
+    /// What is said by the names of those that no route of ours speaks.
+    fn named(&self) -> Option<Usage> {
         if [self.prompt, self.completion, self.pages, self.queries].iter().all(Option::is_none) {
             return None;
         }
-        let web_searches = self.web_searches.unwrap_or(self.tools.web_searches);
-        let tools = Tools { web_searches, ..self.tools };
-        let usage = tools.counted_in(Usage {
+        let count = |number: Option<u64>| Tokens(number.unwrap_or(0));
+        let (cached_apart, written_apart) = (count(self.cached_apart), count(self.written_apart));
+        let usage = Usage {
             prompt: count(self.prompt) + cached_apart + written_apart,
             cached: count(self.cached) + cached_apart,
-            cached_audio: count(self.cached_audio),
-            cached_image: count(self.cached_image),
-            cache_write: count(self.written) + written_apart,
-            cache_write_1h: count(self.written_1h),
-            prompt_audio: count(self.prompt_audio),
-            prompt_image: count(self.prompt_image),
+            cache_write: written_apart,
+            cache_write_1h: count(self.written_1h).min(written_apart),
             completion: count(self.completion),
             reasoning: count(self.reasoning),
-            completion_audio: count(self.completion_audio),
-            completion_image: count(self.completion_image),
             pages: self.pages.unwrap_or(0),
             queries: self.queries.unwrap_or(0),
-            reported: self.reported,
             ..Usage::default()
-        });
+        };
         usage.if_any()
     }
 }
@@ -233,11 +221,10 @@ fn sum(value: &Value, a: &str, b: &str) -> Option<u64> {
     }
 }
 
-/// The tokens of one modality.
-fn of_modality(value: &Value, details: &str, modality: &str) -> Option<u64> {
-    let all = value.get(details)?.as_array()?.iter();
-    let of_it = all.filter(|detail| detail["modality"] == modality);
-    of_it.filter_map(|detail| at(detail, "tokenCount")).reduce(u64::saturating_add)
+/// The sum of `count` over those in a list whose member is this.
+fn of_kind(value: &Value, list: &str, (name, kind): (&str, &str), count: &str) -> Option<u64> {
+    let of_it = value.get(list)?.as_array()?.iter().filter(|one| one[name] == kind);
+    of_it.filter_map(|one| at(one, count)).reduce(u64::saturating_add)
 }
 
 fn number(text: &str) -> Option<u64> {

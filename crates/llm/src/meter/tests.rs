@@ -412,3 +412,66 @@ proptest! {
         prop_assert_eq!(whole.frames(), cut.frames());
     }
 }
+
+/// What our own routes read of a whole answer, and what the meter does.
+#[test]
+fn an_answer_below_a_prefix_counts_what_it_does_on_our_own_routes() {
+    type Read = fn(Bytes) -> crate::ChatReply;
+    let openai: Read = |body| crate::ChatReply::parse(body).expect("a reply");
+    let anthropic: Read = |body| crate::anthropic::parse_reply(body).expect("a reply");
+    let gemini: Read = |body| crate::gemini::pass_reply(body).expect("a reply");
+    let cases: &[(Read, &str)] = &[
+        (
+            openai,
+            r#"{"service_tier":"flex","choices":[],"usage":{"prompt_tokens":90,
+            "completion_tokens":30,"total_tokens":120,"cost":0.01,"prompt_tokens_details":{
+            "cached_tokens":40,"cached_tokens_details":{"audio_tokens":7,"image_tokens":3},
+            "cache_write_tokens":5,"audio_tokens":9,"image_tokens":4},"completion_tokens_details":{
+            "reasoning_tokens":6,"audio_tokens":2},"server_tool_use":{"web_search_requests":2}}}"#,
+        ),
+        (
+            openai,
+            r#"{"usage":{"input_tokens":9,"output_tokens":4,"total_tokens":13,
+            "input_tokens_details":{"text_tokens":7,"image_tokens":2}}}"#,
+        ),
+        (
+            anthropic,
+            r#"{"content":[],"usage":{"input_tokens":2,"output_tokens":40,
+            "service_tier":"priority","cache_read_input_tokens":10,"cache_creation":{
+            "ephemeral_5m_input_tokens":3,"ephemeral_1h_input_tokens":4},
+            "server_tool_use":{"web_search_requests":3}}}"#,
+        ),
+        (
+            gemini,
+            r#"{"candidates":[{"groundingMetadata":{"webSearchQueries":["a","b"]}}],
+            "usageMetadata":{"promptTokenCount":9,"toolUsePromptTokenCount":3,"thoughtsTokenCount":2,
+            "candidatesTokenCount":4,"trafficType":"ON_DEMAND_PRIORITY"}}"#,
+        ),
+    ];
+    for (read, body) in cases {
+        let native = read(Bytes::from_static(body.as_bytes()));
+        let event = format!("data: {}\n\n", body.replace('\n', " "));
+        for (kind, answer) in [(JSON, *body), (SSE, &*event)] {
+            let meter = metered(kind, answer.as_bytes(), &[7]);
+            assert_eq!(meter.usage(), native.usage(), "{answer}");
+            assert_eq!(meter.tier(), native.service_tier(), "{answer}");
+        }
+    }
+}
+
+#[test]
+fn what_no_route_of_ours_speaks_counts_its_caches_vectors_and_tiers() {
+    let converse = r#"{"serviceTier":{"type":"flex"},"usage":{"inputTokens":5,"outputTokens":2,
+        "cacheWriteInputTokens":8,"cacheDetails":[{"ttl":"1h","inputTokens":6},
+        {"ttl":"5m","inputTokens":2}]}}"#;
+    let meter = metered(JSON, converse.as_bytes(), &[7]);
+    let usage = meter.usage().expect("it counts");
+    assert_eq!((usage.prompt.0, usage.cache_write.0, usage.cache_write_1h.0), (13, 8, 6));
+    assert_eq!(meter.tier(), Some(Tier::Flex));
+    let vectors =
+        r#"{"predictions":[{"embeddings":{"values":[1],"statistics":{"token_count":4.0}}}]}"#;
+    assert_eq!(counted(&metered(JSON, vectors.as_bytes(), &[7])), Some([4, 0, 0, 0, 0]));
+    let cited = r#"{"choices":[{"message":{"annotations":[{"type":"url_citation"}]}}],
+        "usage":{"prompt_tokens":1,"completion_tokens":1}}"#;
+    assert_eq!(metered(JSON, cited.as_bytes(), &[7]).usage().map(|u| u.web_searches), Some(1));
+}

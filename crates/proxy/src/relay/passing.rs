@@ -101,6 +101,7 @@ impl RelayReader {
         if bill.answer_id().is_none() && !matches!(self.made, Made::Nothing) {
             bill.answered_as(self.meter.id().map(str::to_owned));
         }
+        bill.served_in(self.meter.tier());
         if self.length.is_some() {
             return;
         }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use dunlin_admission::{Bounds, Demand};
 use dunlin_journal::Origin;
 use dunlin_ledger::Pricing;
-use dunlin_llm::{Bound, ChatRequest, Media, Named, tokens_in};
+use dunlin_llm::{Bound, ChatRequest, Media, Named, Tier, tokens_in};
 use dunlin_router::relay::Lenders;
 use dunlin_types::Tokens;
 
@@ -29,6 +29,9 @@ pub(super) struct Wanted {
     pub(super) batch: Option<Batch>,
     /// Whether a model may be at work.
     makes: bool,
+    /// The service tier that is asked for, and what beside tokens.
+    tier: Option<Tier>,
+    media: Media,
     bytes: u64,
     bound: Bound,
 }
@@ -42,7 +45,9 @@ impl Wanted {
         let model = named.models().next().unwrap_or_default();
         let read = understood::read(head, path, body, model);
         let bound = Bound::of_call(way.prefix, path, body);
-        Ok(Self { read, batch, makes, bytes: body.len() as u64, bound, named })
+        let tier = std::str::from_utf8(body).ok().and_then(Tier::asked);
+        let media = read.as_ref().map_or_else(|| Media::asked_in(body), Media::asked);
+        Ok(Self { read, batch, makes, tier, media, bytes: body.len() as u64, bound, named })
     }
 
     /// All models that it names, the one that answers first.
@@ -112,8 +117,11 @@ impl Wanted {
     }
 
     pub(super) fn about(&self, origin: Origin) -> About<'_> {
-        let media = self.read.as_ref().map(Media::asked).unwrap_or_default();
-        About { media, ..About::relayed(self.model(), self.prompt(), origin) }
+        About {
+            tier: self.tier,
+            media: self.media,
+            ..About::relayed(self.model(), self.prompt(), origin)
+        }
     }
 }
 
