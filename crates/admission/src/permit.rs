@@ -58,6 +58,11 @@ impl Entry {
             reservation.begin();
         }
     }
+
+    /// Nothing is spent by being there: it holds its place alone.
+    pub fn spend_nothing(&mut self) {
+        self.hold = None;
+    }
 }
 
 impl Permit {
@@ -84,6 +89,13 @@ impl Permit {
     pub fn begin(&mut self) {
         if let Some(reservation) = &mut self.reservation {
             reservation.begin();
+        }
+    }
+
+    /// What was about to be sent is no request by itself: all that it took comes back.
+    pub fn undo(mut self) {
+        if let Some(reservation) = &mut self.reservation {
+            reservation.undo();
         }
     }
 

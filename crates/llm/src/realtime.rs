@@ -14,6 +14,8 @@ pub enum Event {
     Text(u64),
     /// Its answer is over. What it used, if that is told.
     Done(Option<Usage>),
+    /// Something that was asked for is not done.
+    Refused,
     /// Anything else.
     Other,
 }
@@ -57,6 +59,7 @@ pub fn read_event(text: &[u8]) -> Event {
     let Ok(event) = serde_json::from_slice::<Wire<'_>>(text) else { return Event::Other };
     match &*event.kind {
         "response.created" => Event::Begun,
+        "error" => Event::Refused,
         "response.done" => Event::Done(event.response.and_then(|done| done.usage?.read())),
         // `response.output_text.delta`, `response.output_audio_transcript.delta` and older names.
         kind if kind.ends_with("text.delta") || kind.ends_with("transcript.delta") => {
@@ -64,6 +67,17 @@ pub fn read_event(text: &[u8]) -> Event {
         }
         _ => Event::Other,
     }
+}
+
+/// Whether an event of the client's asks a model to answer.
+#[must_use]
+pub fn asks_for_answer(text: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Asked<'a> {
+        #[serde(borrow, rename = "type")]
+        kind: Cow<'a, str>,
+    }
+    serde_json::from_slice::<Asked<'_>>(text).is_ok_and(|asked| asked.kind == "response.create")
 }
 
 impl Counts {
@@ -111,10 +125,24 @@ mod tests {
                 Event::Done(Some(usage)),
             ),
             (r#"{"type":"response.done","response":{"status":"failed"}}"#, Event::Done(None)),
-            (r#"{"type":"error"}"#, Event::Other),
+            (r#"{"type":"error"}"#, Event::Refused),
+            (r#"{"type":"session.updated"}"#, Event::Other),
             ("nonsense", Event::Other),
         ] {
             assert_eq!(read_event(event.as_bytes()), said, "{event}");
+        }
+    }
+
+    #[test]
+    fn a_client_asks_in_whatever_way_json_is_written() {
+        for (event, asks) in [
+            (r#"{"type":"response.create"}"#, true),
+            (r#"{"response":{"type":"x"}, "type" : "response\u002ecreate"}"#, true),
+            (r#"{"type":"response.cancel","event_id":"response.create"}"#, false),
+            (r#"{"type":["response.create"]}"#, false),
+            ("response.create", false),
+        ] {
+            assert_eq!(asks_for_answer(event.as_bytes()), asks, "{event}");
         }
     }
 }

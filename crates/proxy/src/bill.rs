@@ -268,6 +268,13 @@ impl Bill {
         failed.spent(spend)
     }
 
+    /// What was asked for has begun, and is no request by itself: what comes of it is.
+    pub(crate) fn undo(mut self) {
+        if let Some(permit) = self.permit.take() {
+            permit.undo();
+        }
+    }
+
     /// The client is passed on a failure, as it came.
     pub(crate) fn failed_with(mut self, status: u16) {
         self.faulted(Fault { status, ..Fault::default() });

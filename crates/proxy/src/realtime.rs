@@ -18,7 +18,8 @@ use dunlin_router::{Deployment, Group, served};
 use dunlin_types::Tokens;
 
 use crate::realtime::handshake::{Handshake, OpenedConversation};
-use crate::realtime::talk::{Asker, Talk};
+use crate::realtime::talk::Talk;
+use crate::realtime::turns::Asker;
 use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::request::pass::Pass;
@@ -35,6 +36,7 @@ mod frames;
 mod handshake;
 pub(crate) mod secrets;
 mod talk;
+mod turns;
 
 /// What goes upstream of a client's headers.
 const FORWARDED: [HeaderName; 4] = [
@@ -97,7 +99,9 @@ async fn conduct(
     };
     let response = accepted(told.called(call), &conversation.headers);
     let upgrading = hyper::upgrade::on(&mut request);
-    let talk = Talk::new(asker, with, place, bill);
+    // Its answers are admitted each for itself.
+    bill.undo();
+    let talk = Talk::new(asker, with, place);
     let open = proxy.0.open.clone();
     proxy.0.open.tasks.spawn(async move {
         // A client that is gone before it is answered is nothing to anybody.

@@ -57,6 +57,7 @@ mod passed_paths;
 mod permissions;
 mod prices;
 mod realtime;
+mod realtime_turns;
 mod recovery;
 mod relay;
 mod request_log;

@@ -85,6 +85,11 @@ impl Reservation {
         self.begun = true;
     }
 
+    /// The request was about to be sent, and is none.
+    pub(crate) fn undo(&mut self) {
+        self.begun = false;
+    }
+
     /// The request goes on at another model: what it took for this one alone counts, if it was sent,
     /// as a request without tokens.
     pub(crate) fn leave_model(&mut self) {

@@ -31,7 +31,7 @@ type Beside = WebSocketStream<TokioIo<Upgraded>>;
 
 impl Talk {
     /// Hears the call that its provider knows as `id`, until it is over.
-    pub(super) async fn attend(mut self, beside: Conversation, id: &str, open: &Open) {
+    pub(super) async fn attend(self, beside: Conversation, id: &str, open: &Open) {
         let Conversation { bytes, ending, .. } = beside;
         let most = usize::try_from(MAX_FRAME_BYTES).ok();
         let config = WebSocketConfig::default()
@@ -47,10 +47,10 @@ impl Talk {
         };
         let is_over = matches!(end, End::ClientGone);
         ending.over(matches!(end, End::UpstreamGone));
-        let (proxy, by) = (self.asker.proxy.clone(), Arc::clone(&self.deployment));
-        debug!(model = %self.asker.model, "a call is over: {}", end.words().1);
+        let (proxy, by) = (self.turns.proxy().clone(), Arc::clone(self.turns.by()));
+        debug!(model = %self.turns.model(), "a call is over: {}", end.words().1);
         // An answer that was begun and not counted is estimated.
-        drop(self.bill);
+        drop(self.turns);
         if !is_over && !hang_up(&proxy, &by, id).await {
             warn!(
                 deployment.id = %by.id,
@@ -61,9 +61,9 @@ impl Talk {
     }
 
     /// A call that its provider has ended is one whose client is gone.
-    async fn listen(&mut self, beside: &mut Beside, open: &Open) -> End {
+    async fn listen(&self, beside: &mut Beside, open: &Open) -> End {
         loop {
-            let may_leave = !self.answers;
+            let may_leave = !self.turns.are_given();
             let heard = tokio::select! {
                 heard = tokio::time::timeout(IDLE, beside.next()) => heard,
                 () = open.leaving.cancelled(), if may_leave => return End::Leaving,
@@ -79,8 +79,8 @@ impl Talk {
                 }
                 Ok(Some(Err(_)) | None) => return End::UpstreamGone,
             };
-            if let Err(refused) = self.hear(read_event(text.as_bytes())).await {
-                return End::Refused(refused);
+            if let Err(refused) = self.turns.hear(read_event(text.as_bytes())).await {
+                return End::Unasked(refused);
             }
         }
     }

@@ -24,7 +24,8 @@ use dunlin_upstream::{Attempt, Conversation, Opening, Relay};
 use serde_json::{Value, json};
 
 use super::attend::hang_up;
-use super::talk::{self, Asker, Talk};
+use super::talk::Talk;
+use super::turns::{self, Asker};
 use super::{model, speakers};
 use crate::attempts::entry;
 use crate::attempts::not_asked;
@@ -85,8 +86,10 @@ async fn conduct(
         Ok(begun) => begun,
         Err(failed) => return Err(bill.fail(failed)),
     };
+    // Its answers are admitted each for itself.
+    bill.undo();
     let (open, id) = (proxy.0.open.clone(), accepted.id.clone());
-    let talk = Talk::new(asker, Arc::clone(&by), place, bill);
+    let talk = Talk::new(asker, Arc::clone(&by), place);
     let tasks = open.tasks.clone();
     tasks.spawn(async move { talk.attend(beside, &id, &open).await });
     let told = told.called(call);
@@ -131,7 +134,7 @@ async fn begin(
         load: Tokens(0),
         tags,
         strategy: serving.catalog.strategy,
-        cost: &talk::cost,
+        cost: &turns::cost,
     };
     let picked = entry::pick(asking, group, &BTreeSet::new()).await;
     let (attempt, place) = picked.map_err(|why| not_asked(proxy, group, why))?;

@@ -16,6 +16,14 @@ const MASKED: u8 = 0x80;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TooLong;
 
+/// A text that is whole.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Text {
+    pub(super) bytes: Vec<u8>,
+    /// Where its last frame ends in the piece that was pushed.
+    pub(super) end: usize,
+}
+
 /// One direction of a conversation.
 #[derive(Default)]
 pub(super) struct Frames {
@@ -23,6 +31,8 @@ pub(super) struct Frames {
     head: Vec<u8>,
     /// Of its payload; `None` while its head is not whole.
     left: Option<u64>,
+    /// By which its payload is masked; nothing where it is not.
+    mask: [u8; 4],
     /// Whether it is one of a text's.
     is_text: bool,
     /// The text so far; `None` if there is none, or none that is read.
@@ -41,19 +51,15 @@ impl Frames {
         self.closed
     }
 
-    /// Takes the next bytes; appends the texts that end in them to `texts`, if that is given. Those
-    /// must not be masked.
-    pub(super) fn push(
-        &mut self,
-        mut bytes: &[u8],
-        mut texts: Option<&mut Vec<Vec<u8>>>,
-    ) -> Result<(), TooLong> {
+    /// Takes the next bytes; appends the texts that end in them to `texts`.
+    pub(super) fn push(&mut self, piece: &[u8], texts: &mut Vec<Text>) -> Result<(), TooLong> {
+        let mut bytes = piece;
         while !bytes.is_empty() {
             match self.left {
                 None => {
                     self.head.push(bytes[0]);
                     bytes = &bytes[1..];
-                    self.begin(texts.is_some())?;
+                    self.begin()?;
                 }
                 Some(left) => {
                     let most = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
@@ -62,15 +68,17 @@ impl Frames {
                     bytes = &bytes[most..];
                 }
             }
-            if self.left == Some(0) {
-                self.end(texts.as_deref_mut());
+            if self.left == Some(0)
+                && let Some(text) = self.end()
+            {
+                texts.push(Text { bytes: text, end: piece.len() - bytes.len() });
             }
         }
         Ok(())
     }
 
     /// Begins the payload if the head is whole.
-    fn begin(&mut self, reads: bool) -> Result<(), TooLong> {
+    fn begin(&mut self) -> Result<(), TooLong> {
         let [first, second, rest @ ..] = &self.head[..] else { return Ok(()) };
         let wide = match second & !MASKED {
             126 => 2,
@@ -91,8 +99,9 @@ impl Frames {
         self.closed |= code == CLOSE;
         self.is_text = code == TEXT || code == CONTINUATION;
         if code == TEXT {
-            self.message = reads.then(Vec::new);
+            self.message = Some(Vec::new());
         }
+        self.mask = rest[wide..][..mask].try_into().unwrap_or_default();
         self.left = Some(length);
         Ok(())
     }
@@ -102,26 +111,24 @@ impl Frames {
         if message.len() + payload.len() > MAX_READ_BYTES {
             self.message = None;
         } else {
-            message.extend_from_slice(payload);
+            message.extend(masked(payload, &self.mask));
         }
+        // What comes next of this frame goes on where this ended.
+        self.mask.rotate_left(payload.len() % 4);
     }
 
-    fn end(&mut self, texts: Option<&mut Vec<Vec<u8>>>) {
+    /// The text that ends with this frame, if one does.
+    fn end(&mut self) -> Option<Vec<u8>> {
         let is_final = self.head[0] & FINAL != 0;
         self.head.clear();
         self.left = None;
-        if self.is_text
-            && is_final
-            && let (Some(message), Some(texts)) = (self.message.take(), texts)
-        {
-            texts.push(message);
-        }
+        if self.is_text && is_final { self.message.take() } else { None }
     }
 }
 
-/// A text in one frame, from a server.
-pub(super) fn text(text: &str) -> Vec<u8> {
-    frame(TEXT, text.as_bytes(), None)
+/// A text in one frame; `mask` where it comes from a client.
+pub(super) fn text(text: &str, mask: Option<[u8; 4]>) -> Vec<u8> {
+    frame(TEXT, text.as_bytes(), mask)
 }
 
 /// The frame that ends a conversation; `mask` where it comes from a client.
@@ -132,19 +139,24 @@ pub(super) fn close(code: u16, reason: &str, mask: Option<[u8; 4]>) -> Vec<u8> {
 
 fn frame(code: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
     let mut frame = vec![FINAL | code];
-    let masked = if mask.is_some() { MASKED } else { 0 };
+    let is_masked = if mask.is_some() { MASKED } else { 0 };
     match payload.len() {
-        short @ 0..126 => frame.push(masked | u8::try_from(short).expect("less than 126")),
+        short @ 0..126 => frame.push(is_masked | u8::try_from(short).expect("less than 126")),
         length => {
             let length = u16::try_from(length).expect("what the gateway says itself is short");
-            frame.push(masked | 126);
+            frame.push(is_masked | 126);
             frame.extend_from_slice(&length.to_be_bytes());
         }
     }
     frame.extend_from_slice(&mask.unwrap_or_default()[..if mask.is_some() { 4 } else { 0 }]);
     let key = mask.unwrap_or_default();
-    frame.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+    frame.extend(masked(payload, &key));
     frame
+}
+
+/// To mask twice is not to mask.
+fn masked(payload: &[u8], key: &[u8; 4]) -> impl Iterator<Item = u8> {
+    payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key)
 }
 
 #[cfg(test)]
@@ -163,38 +175,55 @@ mod tests {
         bytes
     }
 
+    fn read(frames: &mut Frames, piece: &[u8]) -> Vec<Vec<u8>> {
+        let mut texts = Vec::new();
+        frames.push(piece, &mut texts).expect("short");
+        texts.into_iter().map(|text| text.bytes).collect()
+    }
+
     #[test]
     fn texts_are_read_however_the_bytes_are_cut() {
         let bytes = bytes();
         for step in 1..=bytes.len() {
-            let (mut frames, mut texts) = (Frames::default(), Vec::new());
-            for piece in bytes.chunks(step) {
-                frames.push(piece, Some(&mut texts)).expect("short");
-            }
+            let mut frames = Frames::default();
+            let texts = bytes.chunks(step).flat_map(|piece| read(&mut frames, piece));
             let first = [&b"abc"[..], &[b'd'; 256]].concat();
-            assert_eq!(texts, [first, Vec::new()], "in pieces of {step}");
+            assert_eq!(texts.collect::<Vec<_>>(), [first, Vec::new()], "in pieces of {step}");
             assert!(frames.at_boundary() && frames.has_closed());
         }
         let mut frames = Frames::default();
-        frames.push(&bytes[..4], None).expect("short");
+        read(&mut frames, &bytes[..4]);
         assert!(!frames.at_boundary());
         let end = close(1001, "away", None).len();
-        frames.push(&bytes[4..bytes.len() - end], None).expect("short");
+        read(&mut frames, &bytes[4..bytes.len() - end]);
         assert!(frames.at_boundary() && !frames.has_closed());
+    }
+
+    #[test]
+    fn what_a_client_masks_is_read_and_each_text_has_its_place() {
+        let key = Some([1, 2, 3, 4]);
+        let all = [text("one, longer", key), text("two", key)].concat();
+        for step in 1..=all.len() {
+            let mut frames = Frames::default();
+            let texts = all.chunks(step).flat_map(|piece| read(&mut frames, piece));
+            assert_eq!(texts.collect::<Vec<_>>(), [&b"one, longer"[..], b"two"], "by {step}");
+        }
+        let mut texts = Vec::new();
+        Frames::default().push(&all, &mut texts).expect("short");
+        let ends: Vec<_> = texts.iter().map(|text| text.end).collect();
+        assert_eq!(ends, [text("one, longer", key).len(), all.len()]);
     }
 
     #[test]
     fn a_frame_beyond_the_bound_is_refused_and_a_long_message_passes_unread() {
         let head = |length: u64| [&[FINAL | TEXT, 127][..], &length.to_be_bytes()].concat();
-        let mut texts = Vec::new();
-        let refused = Frames::default().push(&head(MAX_FRAME_BYTES + 1), Some(&mut texts));
+        let refused = Frames::default().push(&head(MAX_FRAME_BYTES + 1), &mut Vec::new());
         assert_eq!(refused, Err(TooLong));
         let mut frames = Frames::default();
         let long = MAX_READ_BYTES + 1;
-        frames.push(&head(long as u64), Some(&mut texts)).expect("short enough");
-        frames.push(&vec![b'x'; long], Some(&mut texts)).expect("short enough");
-        frames.push(&text("after"), Some(&mut texts)).expect("short");
-        assert_eq!(texts, [b"after"]);
+        read(&mut frames, &head(long as u64));
+        assert!(read(&mut frames, &vec![b'x'; long]).is_empty());
+        assert_eq!(read(&mut frames, &text("after", None)), [b"after"]);
     }
 
     #[test]
@@ -203,6 +232,6 @@ mod tests {
         let masked = close(1008, "no", Some([1, 2, 3, 4]));
         assert_eq!(masked, [0x88, 0x84, 1, 2, 3, 4, 3 ^ 1, 0xf0 ^ 2, b'n' ^ 3, b'o' ^ 4]);
         let long = "x".repeat(300);
-        assert_eq!(text(&long)[..4], [0x81, 126, 1, 44]);
+        assert_eq!(text(&long, None)[..4], [0x81, 126, 1, 44]);
     }
 }

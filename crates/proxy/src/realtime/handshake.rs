@@ -14,7 +14,7 @@ use crate::attempts::entry;
 use crate::attempts::retries::is_worth_retrying;
 use crate::attempts::{GroupFailed, not_asked};
 use crate::bill::Bill;
-use crate::realtime::talk;
+use crate::realtime::turns;
 use crate::response::error::{Failed, Unanswered};
 use crate::{Proxy, Serving};
 
@@ -47,7 +47,7 @@ impl Handshake<'_> {
         let (upstream, clock) = (&proxy.0.upstream, &proxy.0.clock);
         let (catalog, revision) = (&*serving.catalog, serving.settings.revision);
         let (retry, load, tags) = (catalog.retry, Tokens(0), &*bill.tags().to_vec());
-        let cost = &talk::cost;
+        let cost = &turns::cost;
         let strategy = catalog.strategy;
         let asking = entry::Asking { proxy, catalog, demand, revision, load, tags, strategy, cost };
         let mut tried: BTreeSet<DeploymentId> = BTreeSet::new();

@@ -124,6 +124,11 @@ impl Caller {
         if !self.key().is_some_and(|caller| caller.payers.iter().any(bounds)) {
             return Ok(());
         }
+        self.check_model(catalog, model)
+    }
+
+    /// Refuses a model that it may not call, or no more.
+    pub(crate) fn check_model(&self, catalog: &Catalog, model: &str) -> Result<(), Refused> {
         match group(catalog, self.access(), model) {
             Err(no_route @ (NoRoute::NotAllowed { .. } | NoRoute::OutOfRegion { .. })) => {
                 Err(Refused::no_route(no_route, Endpoint::ChatCompletions, self))
