@@ -110,7 +110,6 @@ impl Upstream {
                 Ok(Answer::Long(long))
             }
             Err(failure) => {
-                let failure = failure.hiding();
                 // A backend that was not asked has shown nothing.
                 if !failure.error.cause.is_unsent() {
                     self.observe(&attempt, failure.outcome(), &bounds.retry);

@@ -42,6 +42,22 @@ fn hide(text: &str, key: &str) -> String {
     hidden
 }
 
+/// An error without the key that was shown to who says it, which some servers repeat: clients read
+/// it, and it is put on record.
+#[must_use]
+pub fn hiding(by: &Deployment, mut error: ProviderError) -> ProviderError {
+    if let Some(key) = &by.target.api_key {
+        error.message = hide(&error.message, key.expose());
+    }
+    error
+}
+
+/// Whether a text repeats the key.
+pub(crate) fn repeats_key(by: &Deployment, text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text);
+    by.target.api_key.as_ref().is_some_and(|key| hide(&text, key.expose()) != text)
+}
+
 /// A failed attempt.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{error}")]
@@ -61,7 +77,7 @@ pub struct Failure {
 
 impl Failure {
     pub(crate) fn new(deployment: &Arc<Deployment>, error: ProviderError) -> Self {
-        let deployment = Arc::clone(deployment);
+        let (error, deployment) = (hiding(deployment, error), Arc::clone(deployment));
         Self { error, retry_after: None, deployment, last: None, refused: false }
     }
 
@@ -73,15 +89,6 @@ impl Failure {
         error: &EncodeError,
     ) -> Self {
         Self::new(deployment, ProviderError::unsendable(speaker, error))
-    }
-
-    /// The same without the client's own key, which some servers repeat: failures are put on record.
-    pub(crate) fn hiding(mut self) -> Self {
-        let target = &self.deployment.target;
-        if let Some(key) = target.api_key.as_ref().filter(|_| target.is_clients) {
-            self.error.message = hide(&self.error.message, key.expose());
-        }
-        self
     }
 
     /// Whether the provider refuses to be asked for a stream's usage. Only its words tell: there is

@@ -44,7 +44,7 @@ use tracing::warn;
 pub use attempt::Attempt;
 pub use call::{Answer, Bounds, Whole};
 pub use converse::{Conversation, Opening, Talking};
-pub use error::Failure;
+pub use error::{Failure, hiding};
 pub use kept::MAX_OBJECTS;
 pub use metrics::METRICS;
 pub use passage::Passage;

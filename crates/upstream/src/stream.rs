@@ -15,7 +15,7 @@ use http::HeaderMap;
 
 use crate::Upstream;
 use crate::attempt::Attempt;
-use crate::error::Failure;
+use crate::error::{Failure, repeats_key};
 use crate::passage::Passage;
 use crate::pieces::Pieces;
 
@@ -135,7 +135,9 @@ impl Stream {
             }
             Some(StreamEvent::Failed(error, last)) => {
                 let failure = self.fail(ProviderError::event(self.speaker, error));
-                Some(Err(Failure { last: Some(last), ..failure }))
+                // One that repeats the key is not passed on as it came.
+                let last = Some(last).filter(|last| !repeats_key(&self.deployment, last.data()));
+                Some(Err(Failure { last, ..failure }))
             }
             Some(event) => {
                 match &event {

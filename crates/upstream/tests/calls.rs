@@ -496,6 +496,38 @@ async fn an_answer_is_asked_for_plain_and_one_that_cannot_be_read_is_told_for_wh
 }
 
 #[tokio::test]
+async fn a_failure_that_repeats_the_key_is_told_without_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let mut group = group(&[format!("http://{}", listener.local_addr().expect("bound"))]);
+    Arc::make_mut(&mut group.deployments[0]).target.api_key = Some(Secret::new("sk-up"));
+    let (upstream, _gossip) = node(1, Vec::new());
+    upstream.publish(&catalog(&group));
+    let error = r#"{"error":{"message":"Incorrect API key provided: Bearer sk-up"}}"#;
+    let event = format!("data: {error}\n\n");
+    for (extra, head, body) in [
+        ("", "401 Unauthorized", error),
+        (r#","stream":true"#, "200 OK\r\ncontent-type: text/event-stream", &*event),
+    ] {
+        let answering = async {
+            let (mut socket, _) = listener.accept().await.expect("open");
+            let mut seen = Vec::new();
+            while !seen.ends_with(b"}") {
+                seen.push(socket.read_u8().await.expect("a request"));
+            }
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+            );
+            socket.write_all(answer.as_bytes()).await.expect("open");
+        };
+        let chat = chat(extra);
+        let (answer, ()) = tokio::join!(call(&upstream, &group, &chat), answering);
+        let said = answer.err().expect("it failed");
+        assert!(said.contains("provided: Bearer ******") && !said.contains("sk-up"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_deployment_whose_ca_file_is_missing_is_not_called_in_another_way() {
     let mock = MockUpstream::start(Settings::default()).await.expect("a free port");
     let mut group = group(&[mock.api_base()]);

@@ -15,7 +15,7 @@ use dunlin_llm::responses::KeptResponse;
 use dunlin_llm::{Endpoint, Place};
 use dunlin_providers::ProviderError;
 use dunlin_router::Deployment;
-use dunlin_upstream::{Attempt, Relay, Relayed};
+use dunlin_upstream::{Attempt, Relay, Relayed, hiding};
 
 use super::input::Input;
 use super::shares::Shares;
@@ -229,7 +229,7 @@ pub(crate) async fn refusal(mut relayed: Relayed, by: &Deployment) -> ProviderEr
     // A body that is cut or too long says nothing: the status is what counts.
     let body = collect(&mut relayed, MAX_ERROR_BYTES).await.ok().flatten().unwrap_or_default();
     let speaker = dunlin_providers::find(&by.provider).map_or("", |known| known.speaker());
-    ProviderError::response(speaker, relayed.status, &body)
+    hiding(by, ProviderError::response(speaker, relayed.status, &body))
 }
 
 /// The whole body; `None` if it is longer than `most`.
