@@ -19,6 +19,9 @@ pub(crate) fn prompts_in(prompt: &str) -> u32 {
     if is_of_tokens { 1 } else { u32::try_from(all.len()).unwrap_or(u32::MAX).max(1) }
 }
 
+/// What is expected of what is counted.
+pub(crate) const COUNT: &str = "a whole number from 0 to 2^64 - 1";
+
 /// The whole number that a JSON value is: written so, or as `3.0` or `"3"`, which some servers take
 /// for it. What could be read in more than one way is none.
 pub(crate) fn count(value: &str) -> Option<u64> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use dunlin_types::Tokens;
 use http::HeaderMap;
 
-use crate::answers::{choices, count, prompts};
+use crate::answers::{COUNT, choices, count, prompts};
 use crate::endpoint::{Dialect, Endpoint};
 use crate::estimate::prompt_tokens;
 use crate::extras::Extras;
@@ -329,7 +329,7 @@ impl<'a> Reader<'a> {
     /// A bound on what is counted. Local servers are told by -1 that there is none.
     fn bound(&self, member: &Member<'_>) -> Result<Option<Tokens>, BadRequest> {
         if !matches!(member.value, "null" | "-1") && count(member.value).is_none() {
-            return Err(self.invalid(member, "a whole number"));
+            return Err(self.invalid(member, COUNT));
         }
         Ok(member.value.parse().ok().map(Tokens))
     }

@@ -48,6 +48,10 @@ pub enum BadReply {
 
 impl From<serde_json::Error> for BadReply {
     fn from(error: serde_json::Error) -> Self {
+        // Nothing at all, such as the body of a 204.
+        if error.is_eof() && (error.line(), error.column()) == (1, 0) {
+            return Self::Empty;
+        }
         Self::NotAnObject { reason: json::why(&error) }
     }
 }

@@ -29,8 +29,8 @@ pub use references::{named_items, named_responses, with_items};
 pub use standing::{Standing, announced, as_standing, broke_off, end_event, is_end, standing};
 pub use tools::hosted_tools;
 pub use turn::{
-    ItemPage, Turn, continue_from, input_items, last_response, may_be_stored, restored, store_turn,
-    stored_model, stored_response,
+    ItemPage, MAX_ITEMS, NoItems, Turn, continue_from, input_items, last_response, may_be_stored,
+    restored, store_turn, stored_model, stored_response,
 };
 pub use write::write_chat;
 

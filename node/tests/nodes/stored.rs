@@ -101,6 +101,17 @@ async fn a_stored_response_is_read_and_deleted_by_its_owner_only() -> anyhow::Re
     let (status, page) = send(&setup, 1, &owner, "GET", &items).await?;
     assert_eq!((status, &page["has_more"]), (200, &json!(true)), "{page}");
     assert_eq!(page["data"][0]["content"][0], json!({"type": "input_text", "text": FIRST}));
+    for (query, told) in [
+        ("limit=0", "'0' is not a whole number from 1 to 100"),
+        ("limit=101", "'101' is not a whole number from 1 to 100"),
+        ("limit=-1", "'-1' is not a whole number from 1 to 100"),
+        ("order=x", "'x' is not asc or desc"),
+        ("after=nope", "'nope' is not an input item of this response"),
+    ] {
+        let items = format!("{path}/input_items?{query}");
+        let (status, refused) = send(&setup, 1, &owner, "GET", &items).await?;
+        assert!(status == 400 && refused.to_string().contains(told), "{query}: {refused}");
+    }
     let streamed = format!("{path}?stream=true");
     assert_eq!(send(&setup, 1, &owner, "GET", &streamed).await?.0, 400, "it is over");
     let cancel = format!("{path}/cancel");

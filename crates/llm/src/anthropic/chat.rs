@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::blocks::{WireCache, read_content};
 use crate::Dialect;
+use crate::answers::COUNT;
 use crate::endpoint::Endpoint;
 use crate::fields::{self, Label, role};
 use crate::form::{
@@ -73,7 +74,7 @@ fn param(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest> {
         }
         (Field::Stream, _) => chat.stream = member.value == "true",
         (Field::Prompt, _) => chat.messages = read_messages(member.value)?,
-        (Field::MaxTokens, _) => chat.max_output = value(member, "a whole number")?,
+        (Field::MaxTokens, _) => chat.max_output = value(member, COUNT)?,
         (_, "metadata") => chat.user = end_user(member.value).or(chat.user.take()),
         (_, "stop_sequences") => chat.stop = value(member, "a list of texts")?,
         (_, "temperature") => chat.temperature = value(member, NUMBER)?,

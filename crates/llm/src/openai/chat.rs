@@ -8,6 +8,7 @@ use super::calls::{WireCall, WireCalled};
 use super::choice;
 use super::media::{Sound, pictures};
 use crate::Dialect;
+use crate::answers::COUNT;
 use crate::endpoint::Endpoint;
 use crate::fields::{self, Label, role};
 use crate::form::{
@@ -109,10 +110,10 @@ fn param(chat: &mut Chat, endpoint: Endpoint, member: &Member<'_>) -> Result<(),
             chat.safety_identifier = said.or(chat.safety_identifier.take());
         }
         Field::MaxCompletionTokens => {
-            chat.max_output = value(endpoint, member, "a whole number")?;
+            chat.max_output = value(endpoint, member, COUNT)?;
         }
         Field::MaxTokens => {
-            let most: Option<u64> = value(endpoint, member, "a whole number")?;
+            let most: Option<u64> = value(endpoint, member, COUNT)?;
             chat.max_output = chat.max_output.or(most);
         }
         Field::Choices | Field::Upstream if member.value == "null" => {}
@@ -127,7 +128,6 @@ fn upstream_param(
     member: &Member<'_>,
 ) -> Result<(), BadRequest> {
     const NUMBER: &str = "a number";
-    const COUNT: &str = "a whole number";
     match &*member.name {
         "n" => chat.n = value(endpoint, member, COUNT)?,
         "temperature" => chat.temperature = value(endpoint, member, NUMBER)?,
@@ -340,6 +340,11 @@ fn read_messages(text: &str) -> Result<Vec<Message>, BadRequest> {
     for (number, raw) in raws.into_iter().enumerate() {
         let wire: WireMessage<'_> = serde_json::from_str(raw.get())
             .map_err(|_| at(number, "an object with a role and a content"))?;
+        // A turn of the model's may be its calls alone; who else says nothing is misunderstood.
+        if wire.content.is_none() && matches!(&*wire.role, "system" | "developer" | "user") {
+            let name = format!("messages[{number}].content");
+            return Err(invalid(Endpoint::ChatCompletions, &name, "a text or a list of parts"));
+        }
         let is_result = matches!(&*wire.role, "tool" | "function");
         let message = read_message(wire).map_err(|expected| at(number, expected))?;
         // The results of parallel calls are one turn, as all other dialects have it.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::{Serialize, Serializer};
 
 use super::chat::{invalid, read_members, value};
+use crate::answers::COUNT;
 use crate::endpoint::{Endpoint, Stamp};
 use crate::fields::{self, Label, role};
 use crate::form::{Embed, Encoding, Input, Vectors};
@@ -51,7 +52,7 @@ pub(crate) fn read_encoding(body: &str) -> Result<Encoding, BadRequest> {
 fn param(embed: &mut Embed, member: &Member<'_>) -> Result<(), BadRequest> {
     match &*member.name {
         "dimensions" => {
-            embed.dimensions = value(Endpoint::Embeddings, member, "a whole number")?;
+            embed.dimensions = value(Endpoint::Embeddings, member, COUNT)?;
         }
         "encoding_format" => embed.encoding = encoding(member)?,
         name => {

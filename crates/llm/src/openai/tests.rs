@@ -148,7 +148,9 @@ fn what_cannot_be_understood_is_named() {
     let long = [
         (json!({"messages": "x"}), "messages"),
         (json!({"messages": [{"content": "x"}]}), "messages[0]"),
-        (json!({"messages": [{"role": "user"}, {"role": "x"}]}), "messages[1]"),
+        (json!({"messages": [{"role": "assistant"}, {"role": "x"}]}), "messages[1]"),
+        (json!({"messages": [{"role": "user"}]}), "'messages[0].content'"),
+        (json!({"messages": [{"role": "system", "content": null}]}), "'messages[0].content'"),
         (json!({"messages": [{"role": "tool", "content": "x"}]}), "tool_call_id"),
         (json!({"messages": [], "tools": [{"type": "function"}]}), "tools[0]"),
         (json!({"messages": [], "tool_choice": 3}), "tool_choice"),

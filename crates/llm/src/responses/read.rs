@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::Dialect;
+use crate::answers::COUNT;
 use crate::endpoint::Endpoint;
 use crate::fields::{Label, Role as Field, role};
 use crate::form::{Chat, Effort, Format, Json, Message, Reasoning, Role};
@@ -25,7 +26,12 @@ pub(crate) fn read_chat(body: &str, mut chat: Chat) -> Result<Chat, BadRequest> 
     let (mut instructions, mut wanted) = (None, None);
     for member in members(body).expect("a request was parsed from an object") {
         match role(Endpoint::Responses, &member.name) {
-            Field::Label(Label::Ours | Label::Foreign)
+            Field::Label(Label::Foreign) => {
+                if member.value != "null" && members(member.value).is_err() {
+                    return Err(invalid(&member.name, "an object"));
+                }
+            }
+            Field::Label(Label::Ours)
             | Field::Extra
             | Field::Dropped
             | Field::Guard
@@ -37,7 +43,7 @@ pub(crate) fn read_chat(body: &str, mut chat: Chat) -> Result<Chat, BadRequest> 
                 chat.user = string(member.value).map(Into::into).or(chat.user.take());
             }
             Field::MaxTokens | Field::MaxCompletionTokens => {
-                chat.max_output = value(&member, "a whole number")?;
+                chat.max_output = value(&member, COUNT)?;
             }
             Field::Choices | Field::Upstream if member.value == "null" => {}
             Field::Choices | Field::Upstream if member.name == "instructions" => {
@@ -71,7 +77,7 @@ fn param(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest> {
         "temperature" => chat.temperature = value(member, "a number")?,
         "top_p" => chat.top_p = value(member, "a number")?,
         "top_logprobs" => {
-            chat.top_logprobs = value(member, "a whole number")?;
+            chat.top_logprobs = value(member, COUNT)?;
             // Chats have two words for it.
             chat.logprobs = chat.top_logprobs.map(|_| true);
         }
@@ -81,11 +87,15 @@ fn param(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest> {
         "text" => read_text(chat, member)?,
         "tools" => chat.tools = read_tools(member)?,
         // How an answer is kept and shown; of no meaning to a chat.
-        "store"
-        | "truncation"
+        "store" => {
+            let _may_be_stored: bool = value(member, "a boolean")?;
+        }
+        "max_tool_calls" => {
+            let _most: u64 = value(member, COUNT)?;
+        }
+        "truncation"
         | "stream_options"
         | "prompt_cache_key"
-        | "max_tool_calls"
         | "prompt_cache_retention"
         | "prompt_cache_options"
         | "client_metadata" => {}

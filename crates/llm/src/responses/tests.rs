@@ -49,6 +49,10 @@ fn what_only_a_keeper_of_responses_could_do_is_refused() {
     for (field, value) in [
         ("previous_response_id", json!("resp_1")),
         ("background", json!("yes")),
+        ("store", json!("false")),
+        ("store", json!(0)),
+        ("metadata", json!([1])),
+        ("max_tool_calls", json!("x")),
         ("conversation", json!("conv_1")),
         ("input", json!([{"type": "item_reference", "id": "rs_1"}])),
         ("input", json!([{"type": "function_call_output", "output": "x"}])),

@@ -119,10 +119,10 @@ pub(super) fn items(input: &str) -> Option<Vec<Box<RawValue>>> {
     }
 }
 
-/// Whether a turn may be stored: so says its request, as long as it does not say otherwise.
+/// Whether a turn may be stored: so it is, as long as its request says nothing else.
 #[must_use]
 pub fn may_be_stored(request: &[u8]) -> bool {
-    edit::member(request, "store") != Some("false")
+    edit::member(request, "store").is_none_or(|said| matches!(said, "true" | "null"))
 }
 
 /// The response that the last of these frames of a stream carries: the one that ends it.
@@ -135,24 +135,58 @@ pub fn last_response(frames: &[u8]) -> Option<Bytes> {
 }
 
 /// Which of a turn's input items are asked for.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
-pub struct ItemPage {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ItemPage<'a> {
     /// Those behind the item of that id.
-    pub after: Option<String>,
-    /// So many at most: 20, and never more than 100.
-    pub limit: Option<usize>,
-    /// `asc` or `desc`: the newest first, if it is not said.
-    pub order: Option<String>,
+    pub after: Option<&'a str>,
+    /// So many at most.
+    pub limit: usize,
+    /// The oldest first.
+    pub is_ascending: bool,
 }
 
-/// The most items in one page.
-const MAX_ITEMS: usize = 100;
-const DEFAULT_ITEMS: usize = 20;
+impl Default for ItemPage<'_> {
+    fn default() -> Self {
+        Self { after: None, limit: 20, is_ascending: false }
+    }
+}
+
+/// The most items that one page may have.
+pub const MAX_ITEMS: usize = 100;
+
+/// Why there is no page of items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoItems {
+    /// What was stored is no turn.
+    NoTurn,
+    /// No item has the id behind which the page begins.
+    NoSuchItem,
+}
 
 /// A page of the input items of a stored turn. Items that came without an id get one that stays the
-/// same: `of` and their place. `None`: it is no turn.
-#[must_use]
-pub fn input_items(stored: &[u8], of: &str, page: &ItemPage) -> Option<Bytes> {
+/// same: `of` and their place.
+///
+/// # Errors
+/// There is no such page.
+pub fn input_items(stored: &[u8], of: &str, page: ItemPage<'_>) -> Result<Bytes, NoItems> {
+    let mut all = named_input(stored, of).ok_or(NoItems::NoTurn)?;
+    if !page.is_ascending {
+        all.reverse();
+    }
+    let place = |id: &str| all.iter().position(|item| item["id"] == id).map(|at| at + 1);
+    let start = page.after.map_or(Some(0), place).ok_or(NoItems::NoSuchItem)?;
+    let end = start.saturating_add(page.limit).min(all.len());
+    let (has_more, data) = (end < all.len(), &all[start..end]);
+    let id = |item: Option<&Value>| item.map_or(Value::Null, |item| item["id"].clone());
+    let list = json!({
+        "object": "list", "data": data, "has_more": has_more,
+        "first_id": id(data.first()), "last_id": id(data.last()),
+    });
+    Ok(Bytes::from(serde_json::to_vec(&list).expect("values are always JSON")))
+}
+
+/// The input items of a stored turn, each with an id. `None`: it is no turn.
+fn named_input(stored: &[u8], of: &str) -> Option<Vec<Value>> {
     let turn: Stored<'_> = serde_json::from_slice(stored).ok()?;
     let mut all = Vec::with_capacity(turn.input.len());
     for (at, item) in turn.input.iter().enumerate() {
@@ -171,20 +205,7 @@ pub fn input_items(stored: &[u8], of: &str, page: &ItemPage) -> Option<Bytes> {
         }
         all.push(item);
     }
-    if page.order.as_deref() != Some("asc") {
-        all.reverse();
-    }
-    let place = |id: &str| all.iter().position(|item| item["id"] == id).map(|at| at + 1);
-    let start = page.after.as_deref().map_or(Some(0), place).unwrap_or(all.len());
-    let limit = page.limit.unwrap_or(DEFAULT_ITEMS).clamp(1, MAX_ITEMS);
-    let end = start.saturating_add(limit).min(all.len());
-    let (has_more, data) = (end < all.len(), &all[start..end]);
-    let id = |item: Option<&Value>| item.map_or(Value::Null, |item| item["id"].clone());
-    let list = json!({
-        "object": "list", "data": data, "has_more": has_more,
-        "first_id": id(data.first()), "last_id": id(data.last()),
-    });
-    Some(Bytes::from(serde_json::to_vec(&list).expect("values are always JSON")))
+    Some(all)
 }
 
 #[cfg(test)]
@@ -215,8 +236,8 @@ mod tests {
         let other = restored(&stored, br#"{"id":"resp_2"}"#).expect("a turn");
         assert_eq!(stored_response(&other).as_deref(), Some(&br#"{"id":"resp_2"}"#[..]));
         assert_eq!(
-            input_items(&other, "7", &ItemPage::default()),
-            input_items(&stored, "7", &ItemPage::default())
+            input_items(&other, "7", ItemPage::default()),
+            input_items(&stored, "7", ItemPage::default())
         );
 
         let second = store_turn(&next, ANSWER.as_bytes()).expect("a turn");
@@ -233,7 +254,9 @@ mod tests {
     #[test]
     fn a_turn_is_stored_unless_its_request_forbids_it() {
         assert!(may_be_stored(FIRST.as_bytes()) && may_be_stored(b"{}"));
-        assert!(!may_be_stored(br#"{"store" : false}"#));
+        for said in ["false", "0", r#""false""#, r#""no""#, "{}"] {
+            assert!(!may_be_stored(format!(r#"{{"store" : {said}}}"#).as_bytes()), "{said}");
+        }
     }
 
     #[test]
@@ -251,8 +274,8 @@ mod tests {
         let request = r#"{"input":[{"role":"user","content":"a"},{"id":"fc_1","type":"function_call"},
             {"role":"assistant","content":"c"}]}"#;
         let stored = store_turn(request.as_bytes(), b"{}").expect("a turn");
-        let check = |page: ItemPage, ids: &[&str], more: bool| {
-            let list = input_items(&stored, "7", &page).expect("a list");
+        let check = |page: ItemPage<'_>, ids: &[&str], more: bool| {
+            let list = input_items(&stored, "7", page).expect("a list");
             let list: Value = serde_json::from_slice(&list).expect("JSON");
             let data = list["data"].as_array().expect("a list");
             let found: Vec<_> =
@@ -260,17 +283,16 @@ mod tests {
             assert_eq!((&*found, list["has_more"].as_bool()), (ids, Some(more)), "{page:?}");
             assert_eq!(list["last_id"].as_str(), ids.last().copied());
         };
-        let page = |limit, after: Option<&str>, order: Option<&str>| ItemPage {
-            after: after.map(str::to_owned),
-            limit,
-            order: order.map(str::to_owned),
-        };
+        let page = |limit, after, is_ascending| ItemPage { after, limit, is_ascending };
         check(ItemPage::default(), &["msg_7_2", "fc_1", "msg_7_0"], false);
-        check(page(Some(2), None, Some("asc")), &["msg_7_0", "fc_1"], true);
-        check(page(None, Some("fc_1"), None), &["msg_7_0"], false);
-        check(page(Some(0), Some("msg_7_0"), Some("asc")), &["fc_1"], true);
-        check(page(None, Some("x"), None), &[], false);
-        let list = input_items(&stored, "7", &ItemPage::default()).expect("a list");
+        check(page(2, None, true), &["msg_7_0", "fc_1"], true);
+        check(page(20, Some("fc_1"), false), &["msg_7_0"], false);
+        check(page(1, Some("msg_7_0"), true), &["fc_1"], true);
+        check(page(1, Some("msg_7_0"), false), &[], false);
+        let stale = page(20, Some("x"), false);
+        assert_eq!(input_items(&stored, "7", stale), Err(NoItems::NoSuchItem));
+        assert_eq!(input_items(b"{}", "7", stale), Err(NoItems::NoTurn));
+        let list = input_items(&stored, "7", ItemPage::default()).expect("a list");
         let list: Value = serde_json::from_slice(&list).expect("JSON");
         assert_eq!(list["data"][0]["content"][0]["type"], "output_text");
         assert_eq!(list["data"][2]["content"][0]["type"], "input_text");

@@ -214,9 +214,4 @@ impl Refused {
             format!("the node that makes the response '{id}' cannot be reached: try again");
         Self::CannotKnow { reason }
     }
-
-    /// A page of a list that cannot be.
-    pub(super) fn bad_page(why: &str) -> Self {
-        Self::Unfit { param: "limit", message: why.to_owned() }
-    }
 }

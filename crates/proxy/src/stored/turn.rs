@@ -1,17 +1,18 @@
 //! What is asked of a response that no provider keeps: its turn is stored here.
 
 use axum::body::Body;
-use axum::extract::Query;
 use axum::http::request::Parts;
 use axum::http::{Method, Response};
 use bytes::Bytes;
 use dunlin_admission::Bounds;
-use dunlin_llm::responses::{ItemPage, KeptResponse, input_items, stored_model, stored_response};
+use dunlin_llm::responses::{
+    ItemPage, KeptResponse, MAX_ITEMS, NoItems, input_items, stored_model, stored_response,
+};
 use dunlin_store::{Doing, Holders};
 use dunlin_types::Tokens;
 use serde_json::json;
 
-use super::lists::Query as Pairs;
+use super::lists::Query;
 use super::{About, Asking};
 use crate::response::error::{Failed, Refused};
 use crate::response::headers;
@@ -27,8 +28,8 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn read(query: &str) -> Result<Self, Refused> {
-        let (mut wanted, query) = (Self::default(), Pairs::read(query));
+    fn read(query: &Query<'_>) -> Result<Self, Refused> {
+        let mut wanted = Self::default();
         if let Some(said) = query.get("stream") {
             let read = said
                 .parse::<bool>()
@@ -46,6 +47,22 @@ impl Wanted {
     }
 }
 
+/// Which of its input items are wanted.
+fn page<'q>(query: &'q Query<'_>) -> Result<ItemPage<'q>, Refused> {
+    let mut page = ItemPage { after: query.get("after"), ..ItemPage::default() };
+    if let Some(said) = query.get("limit") {
+        let read = said.parse().ok().filter(|limit| (1..=MAX_ITEMS).contains(limit));
+        let expected = || format!("a whole number from 1 to {MAX_ITEMS}");
+        page.limit = read.ok_or_else(|| Refused::bad_query("limit", said, &expected()))?;
+    }
+    page.is_ascending = match query.get("order") {
+        Some("asc") => true,
+        Some("desc") | None => false,
+        Some(said) => return Err(Refused::bad_query("order", said, "asc or desc")),
+    };
+    Ok(page)
+}
+
 /// Answers one request about it. `id` is what the client calls it.
 pub(super) async fn serve(
     asking: Asking<'_>,
@@ -53,9 +70,8 @@ pub(super) async fn serve(
     (id, stored): (&str, Stored),
     head: &Parts,
 ) -> Result<Response<Body>, Failed> {
-    let page = Query::<ItemPage>::try_from_uri(&head.uri);
-    let Query(page) = page.map_err(|bad| Refused::bad_page(&bad.body_text()))?;
-    let wanted = Wanted::read(head.uri.query().unwrap_or_default())?;
+    let query = Query::read(head.uri.query().unwrap_or_default());
+    let (page, wanted) = (page(&query)?, Wanted::read(&query)?);
     let reads = head.method == Method::GET && about.suffix.is_empty();
     if reads && wanted.stream {
         return again::serve(asking, (id, stored), wanted.starting_after).await;
@@ -82,9 +98,15 @@ pub(super) async fn serve(
             stored.delete(asking.proxy).await?;
             Bytes::from(json!({"id": id, "object": "response", "deleted": true}).to_string())
         }
-        (false, "/input_items") => {
-            input_items(&turn, &stored.request.to_string(), &page).ok_or_else(unread)?
-        }
+        (false, "/input_items") => match input_items(&turn, &stored.request.to_string(), page) {
+            Ok(items) => items,
+            Err(NoItems::NoTurn) => return Err(bill.fail(unread())),
+            Err(NoItems::NoSuchItem) => {
+                let (expected, said) = ("an input item of this response", page.after);
+                let said = said.unwrap_or_default();
+                return Err(bill.fail(Refused::bad_query("after", said, expected)));
+            }
+        },
         (false, _) => stored_response(&turn).ok_or_else(unread)?,
     };
     bill.delivered_free();
