@@ -72,9 +72,13 @@ impl Labels {
         };
         let id = |name| said(name, MAX_ID_BYTES, ID);
         let customer = id("x-litellm-customer-id")?.or(id("x-litellm-end-user-id")?);
-        let tags = said("x-litellm-tags", usize::MAX, TAGS)?.unwrap_or_default();
-        for tag in tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
-            self.add_tag(tag).map_err(|expected| bad("x-litellm-tags", expected))?;
+        let name = "x-litellm-tags";
+        // Who stands between may add a line of his own.
+        for line in headers.get_all(name) {
+            let line = std::str::from_utf8(line.as_bytes()).or(Err(bad(name, TAGS)))?;
+            for tag in line.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
+                self.add_tag(tag).map_err(|expected| bad(name, expected))?;
+            }
         }
         let name = "x-litellm-spend-logs-metadata";
         if let Some(metadata) = said(name, MAX_SPEND_METADATA_BYTES, SPEND_METADATA)? {

@@ -69,6 +69,7 @@ fn headers_win_and_tags_add_up() {
     assert_eq!(with(&[]), Ok(body.clone()));
     let all = with(&[
         ("x-litellm-tags", " b, a ,,c"),
+        ("x-litellm-tags", "d,b"),
         ("x-litellm-customer-id", "first"),
         ("x-litellm-end-user-id", "second"),
         ("x-openwebui-user-id", "third"),
@@ -76,7 +77,7 @@ fn headers_win_and_tags_add_up() {
         ("x-claude-code-session-id", "claude"),
     ])
     .expect("labels");
-    assert_eq!(all.tags, ["a", "b", "c"]);
+    assert_eq!(all.tags, ["a", "b", "c", "d"]);
     assert_eq!(all.end_user.as_deref(), Some("first"));
     assert_eq!(all.spend_metadata.as_deref(), Some(r#"{"h":1}"#));
     assert_eq!(all.session.as_deref(), Some("claude"));

@@ -14,6 +14,7 @@ pub(crate) fn of_chunk(data: &[u8]) -> String {
         add(&choice["text"]);
         add(&choice["delta"]["reasoning_content"]);
         add(&choice["delta"]["content"]);
+        add(&choice["delta"]["refusal"]);
         for call in list(&choice["delta"]["tool_calls"]) {
             add(&call["function"]["name"]);
             add(&call["function"]["arguments"]);
@@ -62,6 +63,7 @@ mod tests {
     fn the_words_of_every_dialect_are_found() {
         for (chunk, words) in [
             (r#"{"choices":[{"delta":{"role":"assistant","content":"Hi"}}]}"#, "Hi"),
+            (r#"{"choices":[{"delta":{"content":null,"refusal":"No"}}]}"#, "No"),
             (r#"{"choices":[{"text":"Hi"},{"text":" you"}]}"#, "Hi you"),
             (r#"{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":"{}"}}]}}]}"#, "{}"),
             (r#"{"type":"content_block_delta","delta":{"text":"Hi"}}"#, "Hi"),
