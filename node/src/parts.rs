@@ -198,8 +198,8 @@ impl DataPart {
         let proxy = start_proxy(config, &told, secrets, tasks);
         let admin = admin_config(config, me, api_address.clone(), Arc::clone(&sealer));
         let admin = start_admin(admin, told, metrics);
-        let app = routes(&proxy, &admin);
         let front = config.front(&proxy, admission.clone(), rpc);
+        let app = routes(&proxy, &admin, &front.root_path);
         let able = become_able(admin.clone(), in_force.clone(), tracker.clone(), stop.clone());
         let revisions = Revisions {
             consensus: consensus.clone(),
@@ -273,9 +273,9 @@ fn start_admin(config: dunlin_admin::Config, parts: metrics::Parts, metrics: Met
 }
 
 /// All that clients are served.
-fn routes(proxy: &Proxy, admin: &Admin) -> dunlin_proxy::Routes {
+fn routes(proxy: &Proxy, admin: &Admin, root: &str) -> dunlin_proxy::Routes {
     let (admins, paths) = dunlin_admin::router(admin.clone());
-    dunlin_proxy::router(proxy.clone(), admins, paths)
+    dunlin_proxy::router(proxy.clone(), admins, paths, root)
 }
 
 /// Begins to let requests in, and to settle what they cost.

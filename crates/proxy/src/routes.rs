@@ -73,11 +73,12 @@ impl Table {
 }
 
 /// The routes of the client API, and what becomes of paths that none of ours takes; with `others`
-/// beside them, whose paths are `paths`, and a description of all.
-pub fn router(proxy: Proxy, others: Router, paths: Vec<String>) -> Routes {
+/// beside them, whose paths are `paths`, and a description of all for clients that find them under
+/// the path `root`.
+pub fn router(proxy: Proxy, others: Router, paths: Vec<String>, root: &str) -> Routes {
     let Table { routes, listed } = table();
     let routes = routes.fallback(relay::configured::serve).with_state(proxy);
-    openapi::described(routes.merge(others), listed, paths)
+    openapi::described(routes.merge(others), listed, paths, root)
 }
 
 /// What a request asks of a model, if it asks for that alone and its path names no model.

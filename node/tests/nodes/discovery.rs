@@ -64,6 +64,11 @@ async fn models_are_described_to_those_who_may_call_them() -> anyhow::Result<()>
     assert_eq!(status, 400);
     assert_eq!(missing["detail"]["error"], "Model id = two not found on litellm proxy");
 
+    for query in ["page=0", "page=-1", "page=", "size=0", "size=1001", "size=x"] {
+        let (status, refused) = get(&setup, admin, &format!("/v2/model/info?{query}")).await?;
+        let place = json!(["query", query.split('=').next()]);
+        assert_eq!((status, &refused["detail"][0]["loc"]), (422, &place), "{query}: {refused}");
+    }
     let (_, page) = get(&setup, admin, "/v2/model/info?size=2&page=2").await?;
     assert_eq!(page["data"].as_array().map(Vec::len), Some(2));
     assert_eq!(page["total_count"].as_u64(), Some(rows.len() as u64));
@@ -189,7 +194,6 @@ async fn paths_and_queries_that_cannot_be_read_are_refused_in_the_clients_words(
     for (method, path, place) in [
         ("GET", "/v1/models?limit=abc", "/error/message"),
         ("GET", "/v1/models/%ff", "/error/message"),
-        ("GET", "/v2/model/info?page=x", "/error/message"),
         ("GET", "/v1/files/%ff", "/error/message"),
         ("POST", "/engines/%ff/chat/completions", "/error/message"),
         ("POST", "/v1beta/models/%ff:generateContent", "/error/status"),
@@ -210,6 +214,11 @@ async fn tokens_are_counted_for_every_model() -> anyhow::Result<()> {
     let url = setup.cluster.url(0, "/utils/token_counter");
     let messages = json!([{"role": "user", "content": "hi"}]);
     let contents = json!([{"role": "user", "parts": [{"text": "hi there"}]}]);
+    for body in [json!({"prompt": "x"}), json!({"model": "chat", "prompt": 5}), json!([])] {
+        let reply = caller.post(&url, &body).await?;
+        assert_eq!(reply.status, 400, "{}", reply.body);
+        assert!(reply.body.contains("a text for `model`"), "{}", reply.body);
+    }
     for (body, model, tokens) in [
         (json!({"model": "chat", "messages": messages}), "upstream-name", 8),
         (json!({"model": "chat", "prompt": "hello world"}), "upstream-name", 2),

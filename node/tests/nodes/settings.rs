@@ -125,6 +125,14 @@ async fn clients_in_browsers_and_below_a_path_are_served() -> anyhow::Result<()>
         assert_eq!(reply.status, 200, "{path}: {}", reply.body);
         assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
     }
+    for (path, place, told) in [
+        ("/llm", "/name", json!("dunlin")),
+        ("/llm/openapi.json", "/servers", json!([{"url": "/llm"}])),
+    ] {
+        let reply = cluster.client().get(&cluster.url(0, path)).await?;
+        let body: Value = reply.json()?;
+        assert_eq!(body.pointer(place), Some(&told), "{path}: {}", reply.body);
+    }
     let asked = dunlin_cluster::http_client()?
         .request("OPTIONS".parse()?, cluster.url(0, "/llm/v1/chat/completions"))
         .header("origin", "https://app.example")

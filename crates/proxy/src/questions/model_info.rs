@@ -36,8 +36,8 @@ pub(crate) struct InfoQuery {
     #[serde(rename = "modelId")]
     id: Option<String>,
     search: Option<String>,
-    page: Option<usize>,
-    size: Option<usize>,
+    page: Option<String>,
+    size: Option<String>,
 }
 
 /// GET /model/info: of all, of the model of a name (`model`), or of what `litellm_model_id` says, an id
@@ -81,6 +81,16 @@ pub(crate) async fn page(
         Ok(rows) => rows,
         Err(failed) => return refused(failed, &proxy, &headers),
     };
+    let page = number("page", asked.page.as_deref(), 1, usize::MAX);
+    let size = number("size", asked.size.as_deref(), 50, MAX_PAGE);
+    let (page, size) = match (page, size) {
+        (Ok(page), Ok(size)) => (page, size),
+        (page, size) => {
+            let faults: Vec<Value> = [page, size].into_iter().filter_map(Result::err).collect();
+            let detail = Json(json!({"detail": faults}));
+            return (StatusCode::UNPROCESSABLE_ENTITY, detail).into_response();
+        }
+    };
     if let Some(name) = &asked.model {
         rows.retain(|row| row["model_name"] == **name);
     }
@@ -91,8 +101,6 @@ pub(crate) async fn page(
         let name = |row: &Value| row["model_name"].as_str().unwrap_or_default().to_lowercase();
         rows.retain(|row| name(row).contains(&part));
     }
-    let size = asked.size.unwrap_or(50).clamp(1, MAX_PAGE);
-    let page = asked.page.unwrap_or(1).max(1);
     let total = rows.len();
     let data: Vec<Value> =
         rows.into_iter().skip((page - 1).saturating_mul(size)).take(size).collect();
@@ -104,6 +112,17 @@ pub(crate) async fn page(
         "total_pages": total.div_ceil(size),
     });
     Json(answer).into_response()
+}
+
+/// A number from 1 to `most`; the error is in FastAPI's shape, as for the other lists in pages.
+fn number(name: &str, said: Option<&str>, usual: usize, most: usize) -> Result<usize, Value> {
+    let Some(said) = said else { return Ok(usual) };
+    let number = said.parse().ok().filter(|number| (1..=most).contains(number));
+    number.ok_or_else(|| {
+        let most = if most == usize::MAX { "on".to_owned() } else { format!("to {most}") };
+        let msg = format!("Input should be a valid integer from 1 {most}");
+        json!({"type": "value_error", "loc": ["query", name], "msg": msg})
+    })
 }
 
 /// GET /model_group/info

@@ -20,13 +20,17 @@ use crate::response::headers;
 type Methods = Vec<String>;
 
 /// `routes` and what describes them. Those of `paths` are asked which methods they have: none may
-/// have TRACE. Others are described as `own` says: by one method, or by all.
+/// have TRACE. Others are described as `own` says: by one method, or by all. `root` is the path
+/// under which clients find them; empty for none.
 pub(crate) fn described(
     routes: Router,
     own: Vec<(String, Option<Method>)>,
     paths: Vec<String>,
+    root: &str,
 ) -> Router {
-    let served = Arc::new(Served { routes: routes.clone(), own, paths, told: OnceCell::new() });
+    let root = root.trim_end_matches('/').to_owned();
+    let told = OnceCell::new();
+    let served = Arc::new(Served { routes: routes.clone(), own, paths, root, told });
     let also = Arc::clone(&served);
     let document = get(async move || headers::plain_json(served.told().await.document.clone()));
     let list = get(async move || headers::plain_json(also.told().await.list.clone()));
@@ -38,6 +42,7 @@ struct Served {
     routes: Router,
     own: Vec<(String, Option<Method>)>,
     paths: Vec<String>,
+    root: String,
     told: OnceCell<Description>,
 }
 
@@ -68,7 +73,7 @@ impl Served {
             methods.sort_unstable();
             methods.dedup();
         }
-        Description { document: document(&all), list: list(&all) }
+        Description { document: document(&all, &self.root), list: list(&all) }
     }
 }
 
@@ -97,7 +102,7 @@ fn template(path: &str) -> (String, Vec<&str>) {
     (template, names.collect())
 }
 
-fn document(all: &BTreeMap<String, Methods>) -> Bytes {
+fn document(all: &BTreeMap<String, Methods>, root: &str) -> Bytes {
     let mut paths = Map::new();
     for (path, methods) in all {
         let (template, names) = template(path);
@@ -106,7 +111,7 @@ fn document(all: &BTreeMap<String, Methods>) -> Bytes {
             .map(|method| (method.to_ascii_lowercase(), operation(method, path, &names)));
         paths.insert(template, Value::Object(operations.collect()));
     }
-    let document = json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "dunlin",
@@ -132,6 +137,9 @@ fn document(all: &BTreeMap<String, Methods>) -> Bytes {
         },
         "paths": paths,
     });
+    if !root.is_empty() {
+        document["servers"] = json!([{"url": root}]);
+    }
     Bytes::from(document.to_string())
 }
 
@@ -181,7 +189,7 @@ mod tests {
             .route("/key/{id}/x", post(async || "").get(async || ""))
             .route("/vllm/{*rest}", get(async || ""));
         let own = [("/vllm/{*rest}".to_owned(), None), ("/m".to_owned(), Some(Method::POST))];
-        let routes = described(routes, own.to_vec(), vec!["/key/{id}/x".to_owned()]);
+        let routes = described(routes, own.to_vec(), vec!["/key/{id}/x".to_owned()], "/llm/");
         let request = Request::builder().uri("/openapi.json").body(Body::empty());
         let Ok(answer) = routes.oneshot(request.expect("a request")).await;
         let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.expect("a body");
@@ -191,6 +199,7 @@ mod tests {
             operations.keys().cloned().collect::<Vec<_>>().join(" ")
         };
         assert_eq!(methods("/key/{id}/x"), "get post");
+        assert_eq!(document["servers"], json!([{"url": "/llm"}]));
         assert_eq!(methods("/vllm/{rest}"), "delete get patch post put");
         assert_eq!((methods("/m"), methods("/routes")), ("post".into(), "get".into()));
         assert_eq!(document["paths"]["/vllm/{rest}"]["get"]["parameters"][0]["name"], "rest");

@@ -17,8 +17,10 @@ use crate::questions::question::{Question, answer, refusal};
 use crate::response::error::{Failed, Refused};
 use crate::{Proxy, gemini};
 
+const EXPECTED: &str = "the body is not a request to count: an object is needed with a text for \
+    `model`, and `messages`, a text for `prompt`, or `contents`";
+
 #[derive(Deserialize)]
-#[serde(expecting = "an object with a model and messages, a prompt or contents")]
 struct CountBody<'a> {
     model: String,
     #[serde(borrow)]
@@ -46,7 +48,7 @@ async fn conduct(proxy: Proxy, asked: Question) -> Result<Response<Body>, Failed
     let Question { serving, caller, body } = asked;
     let asked: CountBody<'_> = match serde_json::from_slice(&body) {
         Ok(asked) => asked,
-        Err(error) => return Ok(refusal(&format!("the body is not a request to count: {error}"))),
+        Err(_) => return Ok(refusal(EXPECTED)),
     };
     // A model that nobody serves is counted by its name alone, as in LiteLLM.
     let group = dunlin_router::group(&serving.catalog, caller.access(), &asked.model);

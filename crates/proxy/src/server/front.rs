@@ -142,9 +142,12 @@ fn redirect(target: &str) -> Response<Body> {
 
 fn below_root(uri: &Uri, root: &str) -> Option<Uri> {
     let root = root.trim_end_matches('/');
-    let rest = uri.path_and_query()?.as_str().strip_prefix(root)?;
-    let below = !root.is_empty() && rest.starts_with('/');
-    if below { rest.parse().ok() } else { None }
+    let rest = uri.path_and_query()?.as_str().strip_prefix(root).filter(|_| !root.is_empty())?;
+    match rest.as_bytes().first() {
+        Some(b'/') => rest.parse().ok(),
+        Some(b'?') | None => format!("/{rest}").parse().ok(),
+        Some(_) => None,
+    }
 }
 
 /// The answer for a path that does not exist.
@@ -206,6 +209,8 @@ mod tests {
             below_root(&path.parse().expect("a path"), root).map(|uri| uri.to_string())
         };
         assert_eq!(below("/llm/v1/models?x=1", "/llm").as_deref(), Some("/v1/models?x=1"));
+        assert_eq!(below("/llm", "/llm/").as_deref(), Some("/"));
+        assert_eq!(below("/llm?x=1", "/llm").as_deref(), Some("/?x=1"));
         assert_eq!(below("/llmx/v1", "/llm"), None);
         assert_eq!(below("/v1/models", "/llm"), None);
         assert_eq!(below("/v1/models", ""), None);
