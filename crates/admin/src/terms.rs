@@ -22,7 +22,7 @@ use serde_json::Value;
 use crate::changes::logging;
 use crate::request::body::Body;
 use crate::request::moment;
-use crate::request::values::{self, MAX_SINGLE, MAX_WINDOWS, Wrong, senseless};
+use crate::request::values::{self, MAX_SINGLE, MAX_WINDOWS, Step, Wrong, senseless};
 
 /// The fields that [`read`] takes.
 pub(crate) const FIELDS: &[&str] = &[
@@ -73,6 +73,10 @@ const IN_METADATA: &[&str] = &[
 pub(crate) fn read(body: &mut Body) -> TermsChanges {
     hoist(body);
     check(body);
+    let tags = body.take("tags", values::names);
+    if let Change::Set(tags) = &tags {
+        body.check_names("tags", tags.iter());
+    }
     let changes = TermsChanges {
         models: body.take_names("models"),
         blocked: body.take("blocked", values::flag),
@@ -92,7 +96,7 @@ pub(crate) fn read(body: &mut Body) -> TermsChanges {
         model_rpm: body.take("model_rpm_limit", values::counts),
         model_tpm: body.take("model_tpm_limit", values::counts),
         tag_rpm: body.take("tag_rpm_limit", values::counts),
-        tags: body.take("tags", values::names),
+        tags,
         other: BTreeMap::new(),
         defaulted: Change::Keep,
     };
@@ -211,12 +215,17 @@ fn windows(value: &Value) -> Result<BTreeMap<String, NanoUsd>, Wrong> {
 fn model_budgets(value: &Value) -> Result<BTreeMap<String, ModelBudget>, Wrong> {
     let mut budgets = BTreeMap::new();
     for (model, budget) in values::object(value)? {
-        let budget = if budget.is_object() {
-            model_budget(values::object(budget)?)?
-        } else {
-            ModelBudget { max_budget: Some(values::budget(budget)?), ..ModelBudget::default() }
+        let read = match budget {
+            Value::Object(fields) => model_budget(fields),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_) => values::budget(budget)
+                .map(|amount| ModelBudget { max_budget: Some(amount), ..ModelBudget::default() }),
         };
-        budgets.insert(model.clone(), budget);
+        let at = Some(Step::Name(model.clone()));
+        budgets.insert(model.clone(), read.map_err(|wrong| Wrong { at, ..wrong })?);
     }
     Ok(budgets)
 }
@@ -272,7 +281,10 @@ pub(crate) fn temporary(body: &mut Body) -> Change<Temporary> {
 pub(crate) fn moment(value: &Value) -> Result<UnixMillis, Wrong> {
     let text = values::text(value)?;
     moment::parse(&text).ok_or_else(|| {
-        senseless(format!("`{text}` is not a time: expected 2027-01-15 or 2027-01-15T08:00:00Z"))
+        senseless(format!(
+            "`{text}` is not a time from 1970-01-01 to 9999-12-30: expected 2027-01-15 or \
+             2027-01-15T08:00:00Z"
+        ))
     })
 }
 

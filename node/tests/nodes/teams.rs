@@ -83,6 +83,10 @@ async fn a_team_bounds_its_keys_and_takes_them_with_it() -> anyhow::Result<()> {
     let joined = made(&setup, 1, "/team/member_add", member).await?;
     assert_eq!(joined["updated_users"][0]["user_email"], "new@example.com");
     made(&setup, 1, "/team/member_delete", json!({"team_id": id, "user_id": "bob"})).await?;
+    let none = json!({"team_id": id, "members_with_roles": []});
+    let updated = made(&setup, 1, "/team/update", none).await?;
+    let warning = updated["data"]["warnings"].to_string();
+    assert!(warning.contains("/team/member_delete"), "{updated}");
     let info = read(&setup, 2, &format!("/team/info?team_id={id}")).await?;
     assert_eq!(info["keys"].as_array().map(Vec::len), Some(1));
     let members = info["team_info"]["members_with_roles"].as_array().expect("members");

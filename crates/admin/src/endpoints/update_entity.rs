@@ -22,7 +22,7 @@ use crate::rows::row::View;
 use crate::terms::edit::{Decided, with_organization};
 use crate::terms::entity_fields::{self, EntityFields, id_name};
 use crate::terms::members::{joined_teams, joins};
-use crate::terms::model_names::{Whose, in_changes};
+use crate::terms::model_names::{Whose, in_changes, put_warning};
 use crate::terms::shared;
 
 const PATHS: &[OfKind] = &[
@@ -49,6 +49,9 @@ async fn handle(admin: Admin, asked: Request, kind: Kind) -> Result<Response, Er
         Kind::EndUser | Kind::Organization | Kind::Budget | Kind::AccessGroup => ok(&row),
     })
 }
+
+const MEMBERS_STAY: &str = "members_with_roles: an update leaves the members as they are: \
+                            /team/member_add and /team/member_delete change them";
 
 /// An entity that was changed.
 pub(super) struct Changed {
@@ -78,6 +81,7 @@ pub(super) async fn carry_out(
         body.require(id_name(kind), values::text)
     };
     let teams = if kind == Kind::User { joined_teams(&mut body) } else { Vec::new() };
+    let members = body.peek("members_with_roles").filter(|_| kind == Kind::Team);
     let fields = entity_fields::read(body, kind, &[])?;
     let change = |view: &View| decide(asked, view, (kind, &name), (fields.clone(), &teams));
     let (reply, view) = admin.edit(asked, state, change).await?;
@@ -86,6 +90,9 @@ pub(super) async fn carry_out(
     let mut row = row(&view, &entity);
     let sent = in_changes(&fields.changes);
     admin.put_warnings(&mut row, &asked.caller, &sent, Whose::entity(&entity));
+    if members.is_some_and(|members| !members.is_null()) {
+        put_warning(&mut row, MEMBERS_STAY);
+    }
     Ok(Changed { entity, view, row })
 }
 

@@ -75,8 +75,10 @@ fn parse(name: &'static str, text: &str) -> Result<Day, Error> {
     let day = day.and_then(|text| text.parse::<Date>().ok());
     let day = day.and_then(|day| FIRST.until(day).ok());
     day.and_then(|passed| u32::try_from(passed.get_days()).ok()).map(Day).ok_or_else(|| {
-        let reason =
-            format!("{name}: `{text}` is not a day: expected YYYY-MM-DD, such as 2026-03-31");
+        let reason = format!(
+            "{name}: `{text}` is not a day: expected YYYY-MM-DD, from 1970-01-01 on, such as \
+             2026-03-31"
+        );
         Error::BadField { name, reason }
     })
 }
@@ -139,7 +141,10 @@ pub(crate) mod tests {
             ("start_date=2026-01-01", "Please provide start_date and end_date"),
             ("start_date=2026-02-30&end_date=2026-03-01", "start_date: `2026-02-30` is not a day"),
             ("start_date=2026-02-01&end_date=01.03.2026", "end_date: `01.03.2026` is not a day"),
-            ("start_date=1969-12-31&end_date=2026-03-01", "start_date: `1969-12-31` is not a day"),
+            (
+                "start_date=1969-12-31&end_date=2026-03-01",
+                "start_date: `1969-12-31` is not a day: expected YYYY-MM-DD, from 1970-01-01 on",
+            ),
             ("start_date=2026-02-01T00:00&end_date=2026-03-01", "start_date: `2026-02-01T00:00`"),
             ("last_days=63", "last_days: `63` is not a number from 1 to 62"),
             (

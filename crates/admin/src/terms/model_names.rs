@@ -34,6 +34,15 @@ impl<'a> Whose<'a> {
         Self { aliases, team: key.team.as_deref() }
     }
 
+    /// The same for what one of its fields names: what stands behind an alias is not looked up among
+    /// them again.
+    fn behind(self, field: &str) -> Self {
+        match field {
+            "aliases" | "model_aliases" => Self { aliases: [None; 2], ..self },
+            _ => self,
+        }
+    }
+
     pub(crate) fn entity(entity: &'a Entity) -> Self {
         let team = Some(entity.name.as_str()).filter(|_| entity.kind == Kind::Team);
         Self { aliases: [Some(&entity.aliases), None], team }
@@ -121,6 +130,14 @@ impl Admin {
     }
 }
 
+/// Adds one to those of a row.
+pub(crate) fn put_warning(row: &mut Row, warning: &str) {
+    let known = row.get("warnings").and_then(|known| serde_json::from_str(known.get()).ok());
+    let mut all: Vec<String> = known.unwrap_or_default();
+    all.push(warning.to_owned());
+    put(row, "warnings", &all);
+}
+
 /// Refuses a budget or a limit by a name that stands for other models than one of the catalog's own: it
 /// would bind nothing. One that stands for nothing is only told: the model may come later.
 pub(crate) fn check(catalog: &Catalog, state: &State, command: &Command) -> Result<(), Error> {
@@ -185,7 +202,8 @@ fn limited(sent: &Terms) -> impl Iterator<Item = (&'static str, &String)> {
 fn warnings(catalog: &Catalog, caller: &Caller, sent: &[Named], whose: Whose<'_>) -> Vec<String> {
     let bearer = caller.bearer().filter(|_| !caller.sees_all());
     let access = bearer.map(|bearer| bearer.caller.access());
-    let unknown = sent.iter().filter(|(_, name)| !is_known(catalog, access, name, whose));
+    let is_unknown = |(field, name): &&Named| !is_known(catalog, access, name, whose.behind(field));
+    let unknown = sent.iter().filter(is_unknown);
     unknown.map(|(field, name)| told(catalog, access, field, name)).collect()
 }
 
@@ -297,6 +315,13 @@ mod tests {
         let whose = Whose { aliases: [Some(&aliases), None], team: Some("t") };
         assert_eq!(names(&sent, whose), Vec::<String>::new());
         assert_eq!(names(&sent, Whose::default()).len(), 2, "another's names");
+        let circle = [("a", "b"), ("b", "a"), ("self", "self"), ("gpt-4o", "gpt-4o")];
+        let circle = circle.map(|(from, to)| (from.to_owned(), to.to_owned())).into();
+        let whose = Whose { aliases: [Some(&circle), None], team: None };
+        let sent = behind("aliases", &Change::Set(circle.clone()));
+        let told = warnings(&catalog(), &Caller::Master, &sent, whose);
+        let expected = ["b", "a", "self"].map(|of| format!("aliases: there is no model `{of}`"));
+        assert_eq!(told, expected);
     }
 
     #[test]

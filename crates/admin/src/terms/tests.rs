@@ -66,6 +66,26 @@ fn what_cannot_be_meant_is_refused() {
     }
     let tag = |bytes: usize| of(&format!(r#"{{"tags": ["{}"]}}"#, "x".repeat(bytes)));
     assert!(tag(256).is_ok() && matches!(tag(257), Err(Error::Invalid(_))));
+    for tags in [r#"["a", ""]"#, r#"[" "]"#] {
+        let text = format!(r#"{{"tags": {tags}}}"#);
+        let mut body = Body::parse(text.as_bytes()).expect("an object").at(UnixMillis(1));
+        let _taken = read(&mut body);
+        let refused = body.finish(FIELDS.iter().copied());
+        assert!(matches!(refused, Err(Error::BadField { name: "tags", .. })), "{tags}");
+    }
+    for (text, told) in [
+        (r#"{"model_max_budget": {"gpt": {"max_budget": -1}}}"#, "model_max_budget.gpt: "),
+        (r#"{"model_max_budget": {"gpt": "x"}}"#, "model_max_budget.gpt: "),
+        (
+            r#"{"temp_budget_expiry": "9999-12-31", "temp_budget_increase": 1}"#,
+            "temp_budget_expiry: `9999-12-31` is not a time from 1970-01-01 to 9999-12-30",
+        ),
+    ] {
+        let Err(Error::Invalid(faults)) = of(text) else { panic!("{text}") };
+        assert!(faults[0].told().starts_with(told), "{}", faults[0].told());
+    }
+    let last = r#"{"temp_budget_expiry": "9999-12-30", "temp_budget_increase": 1}"#;
+    assert!(of(last).is_ok());
     for zero in [r#"{"max_budget": 0e-12}"#, r#"{"max_budget": "0.0"}"#] {
         assert_eq!(of(zero).expect("terms").max_budget, Change::Set(NanoUsd::ZERO), "{zero}");
     }
