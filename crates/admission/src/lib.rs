@@ -12,6 +12,7 @@
 //!
 //! Read `permit.rs` (a request), then `settler.rs` (its spend) and `limits.rs`.
 
+mod awaited;
 mod backlog;
 mod batches;
 mod caller;
@@ -61,6 +62,7 @@ pub use refusal::{
 };
 pub use rules::{ClusterBudget, EndUsers, Rules};
 
+use awaited::Awaited;
 use backlog::Backlog;
 use drain::Drain;
 pub use drain::Left;
@@ -166,6 +168,7 @@ struct Shared {
     journal: Journal,
     limits: Limits,
     money: Money,
+    awaited: Awaited,
     rules: Arc<ArcSwap<Rules>>,
     outputs: Mutex<Outputs>,
     unsettled: Unsettled,
@@ -241,6 +244,7 @@ impl Admission {
             journal,
             limits,
             money,
+            awaited: Awaited::default(),
             rules,
             outputs,
             unsettled,

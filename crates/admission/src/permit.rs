@@ -1,5 +1,7 @@
 //! The right to one request: holds what its limits gave, and ends in one settlement or void.
 
+use std::iter;
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,7 +141,24 @@ impl Permit {
     /// Puts the request on record and gives back what it did not use. The record survives a kill of
     /// this process from here on; while the disk takes none it is charged all the same, waits, and is
     /// said to. Returns what its key has spent with it.
-    pub fn settle(self, mut record: SpendRecord) -> Option<NanoUsd> {
+    pub fn settle(self, record: SpendRecord) -> Option<NanoUsd> {
+        self.conclude(record, None)
+    }
+
+    /// Puts on record that something was made which is not finished, and is charged when it is `found`
+    /// so: what it may cost is held until then.
+    pub fn settle_later(self, found: Found, record: SpendRecord) -> Option<NanoUsd> {
+        self.conclude(record, Some(found))
+    }
+
+    /// The same without a record of its making: its client did not wait for that.
+    pub fn leave_to(self, found: Found) {
+        let there = self.entry.and_then(|entry| entry.hold);
+        let Shared { awaited, clock, .. } = &*self.admission.0;
+        awaited.keep(found, iter::once(self.hold).chain(there), clock.mono());
+    }
+
+    fn conclude(self, mut record: SpendRecord, later: Option<Found>) -> Option<NanoUsd> {
         let Self { admission, key, reservation, turned, hold, entry, slot: _over } = self;
         let shared = &admission.0;
         let (there, held_there) = entry.map_or((None, None), |e| (e.reservation, e.hold));
@@ -152,11 +171,10 @@ impl Permit {
             reservation.settle(record.prompt, record.cached, record.completion);
         }
         let record = Arc::new(record);
-        admission.put_on_record(Arc::clone(&record), |number| {
-            hold.settle(record.cost, number);
-            if let Some(held) = held_there {
-                held.settle(record.cost, number);
-            }
+        let holds = iter::once(hold).chain(held_there);
+        admission.put_on_record(Arc::clone(&record), |number| match later {
+            None => holds.for_each(|hold| hold.settle(record.cost, number)),
+            Some(found) => shared.awaited.keep(found, holds, shared.clock.mono()),
         });
         if let Some(key) = &key
             && record.completion > Tokens(0)
@@ -182,6 +200,8 @@ impl Permit {
         let tasks = self.admission.0.tasks.clone();
         tasks.spawn(async move {
             let is_first = self.admission.claim(found).await;
+            let admission = self.admission.clone();
+            let _held = is_first.map(|_| admission.0.awaited.take(found.request));
             self.settle(if is_first == Some(true) { charged } else { free });
         });
     }
@@ -198,12 +218,19 @@ impl Admission {
         let admission = self.clone();
         // Whoever waits for it may leave: once it is claimed, nobody else will charge it.
         let charging = self.0.tasks.spawn(async move {
-            let is_first = admission.claim(found).await;
-            for mut record in records.into_iter().filter(|_| is_first == Some(true)) {
+            let Some(is_first) = admission.claim(found).await else { return false };
+            let mut held = admission.0.awaited.take(found.request);
+            // What several pay for is not what was held, and given back once it is on record.
+            let is_alone = records.len() == 1;
+            for mut record in records.into_iter().filter(|_| is_first) {
+                let cost = record.cost;
                 record.charged.extend(admission.0.money.charged_at(&record));
-                admission.put_on_record(Arc::new(record), |_| {});
+                let mine = if is_alone { take(&mut held) } else { Vec::new() };
+                admission.put_on_record(Arc::new(record), |number| {
+                    mine.into_iter().for_each(|hold| hold.settle(cost, number));
+                });
             }
-            is_first.is_some()
+            true
         });
         charging.await.unwrap_or(false)
     }

@@ -111,6 +111,13 @@ pub fn member<'b>(body: &'b [u8], name: &str) -> Option<&'b str> {
     members.into_iter().find(|member| member.name == name).map(|member| member.value)
 }
 
+/// Whether a member `name` at the top of a body is `true`, if only one of several that have this name.
+#[must_use]
+pub fn is_set(body: &[u8], name: &str) -> bool {
+    let members = members(as_text(body)).unwrap_or_default();
+    members.iter().any(|member| member.name == name && member.value == "true")
+}
+
 #[derive(Clone, Copy)]
 enum Change<'a> {
     Cut,

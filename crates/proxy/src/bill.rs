@@ -62,6 +62,8 @@ pub(crate) struct Bill {
     /// Whether nobody waits for the answer: then it is charged when it is found.
     background: bool,
     found: Option<Found>,
+    /// What was made, if that is not finished and is asked after.
+    later: Option<Found>,
     /// Whether it is on record if nobody waits any more before there is an answer.
     awaited: bool,
     /// Others ask other models the same, and wait for the first answer.
@@ -103,6 +105,7 @@ impl Bill {
             count: Count::new(about.prompt_estimate),
             background: false,
             found: None,
+            later: None,
             awaited: false,
             race: None,
             found_cost: None,
@@ -180,20 +183,23 @@ impl Bill {
         self.background |= nobody_waits;
     }
 
-    /// Has it asked after until it is finished; that is sure when this is over.
+    /// Has it asked after until it is finished; that is sure when this is over. Until then what it may
+    /// cost is held.
     pub(crate) fn watch(
-        &self,
+        &mut self,
         by: &Deployment,
         thing: Thing<'_>,
     ) -> impl Future<Output = ()> + Send + use<> {
+        self.later = Some(found::found(by, thing.upstream(), None, self.record.started));
         let charged = self.permit.as_ref().map(Permit::charged).unwrap_or_default().to_vec();
         let record = SpendRecord { charged, ..(*self.record).clone() };
         watch::begin(&self.proxy, by, thing, record)
     }
 
     /// The same for a response whose stream has begun.
-    pub(crate) fn watch_streamed(&self, by: &Deployment, upstream: &str) {
-        self.proxy.0.tasks.spawn(self.watch(by, Thing::kept(Kind::Response, upstream)));
+    pub(crate) fn watch_streamed(&mut self, by: &Deployment, upstream: &str) {
+        let watching = self.watch(by, Thing::kept(Kind::Response, upstream));
+        self.proxy.0.tasks.spawn(watching);
     }
 
     /// Whether nobody waits for the answer.
@@ -450,12 +456,21 @@ impl Bill {
         self.put_detail();
         let permit = self.permit.take().expect("a bill is settled once");
         let record = std::mem::take(&mut self.record);
-        Settled { key_spend: permit.settle(*record), ..Settled::default() }
+        let key_spend = match self.later {
+            Some(found) => permit.settle_later(found, *record),
+            None => permit.settle(*record),
+        };
+        Settled { key_spend, ..Settled::default() }
     }
 }
 
 impl Drop for Bill {
     fn drop(&mut self) {
+        if self.background
+            && let (Some(found), Some(permit)) = (self.later, self.permit.take())
+        {
+            permit.leave_to(found);
+        }
         if self.permit.is_none() || self.background {
             return;
         }

@@ -177,7 +177,8 @@ impl Picked<'_> {
             shown.before(proxy, &deployment).await;
         }
         let (timeout, retry) = (deployment.timeout, price.catalog.retry);
-        let (progress, method) = (upload.as_ref().map(Upload::progress), passed.method.clone());
+        let progress = upload.as_ref().map(Upload::progress);
+        let (method, path) = (passed.method.clone(), passed.path.clone());
         let relaying = proxy.0.upstream.relay(attempt, (passed, upload), timeout, retry);
         let relayed = match relaying.await {
             Ok(relayed) => relayed,
@@ -193,7 +194,8 @@ impl Picked<'_> {
         };
         match answered {
             Ok(Answered::Passing(relayed)) => {
-                let made = understood::made(&method, wanted.read.as_ref(), deployment, &mut bill);
+                let made =
+                    understood::made((&method, &path), wanted.read.as_ref(), deployment, &mut bill);
                 let (status, headers) = (relayed.status, fields::incoming(&relayed.headers));
                 let (body, known) = passing::body(*relayed, bill, Some(price), made);
                 let told = match known {

@@ -98,8 +98,9 @@ async fn conduct(
     let home = home.ok_or(Refused::homeless(about.kind.noun()))?;
 
     let (bill, told) = asking.admit(&home.group, Tokens(0), Bounds::default()).await?;
-    if about.kind == Kind::MessageBatch && head.method == Method::DELETE {
-        // Its answers go with it.
+    let is_charged_later = matches!(about.kind, Kind::MessageBatch | Kind::Response);
+    if is_charged_later && head.method == Method::DELETE {
+        // What it used goes with it.
         watch::look_now(proxy, home, &kept.upstream).await;
     }
     let attempt = asking.attempt(&alone(home), Tokens(0))?;

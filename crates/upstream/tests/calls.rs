@@ -497,22 +497,23 @@ async fn an_answer_is_asked_for_plain_and_one_that_cannot_be_read_is_told_for_wh
 
 #[tokio::test]
 async fn a_failure_that_repeats_the_key_is_told_without_it() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let mut group = group(&[format!("http://{}", listener.local_addr().expect("bound"))]);
-    Arc::make_mut(&mut group.deployments[0]).target.api_key = Some(Secret::new("sk-up"));
-    let (upstream, _gossip) = node(1, Vec::new());
-    upstream.publish(&catalog(&group));
     let error = r#"{"error":{"message":"Incorrect API key provided: Bearer sk-up"}}"#;
     let event = format!("data: {error}\n\n");
     for (extra, head, body) in [
         ("", "401 Unauthorized", error),
         (r#","stream":true"#, "200 OK\r\ncontent-type: text/event-stream", &*event),
     ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let base = format!("http://{}", listener.local_addr().expect("bound"));
+        let mut group = group(&[base]);
+        Arc::make_mut(&mut group.deployments[0]).target.api_key = Some(Secret::new("sk-up"));
+        let (upstream, _gossip) = node(1, Vec::new());
+        upstream.publish(&catalog(&group));
         let answering = async {
             let (mut socket, _) = listener.accept().await.expect("open");
             let mut seen = Vec::new();
             while !seen.ends_with(b"}") {
-                seen.push(socket.read_u8().await.expect("a request"));
+                assert!(socket.read_buf(&mut seen).await.expect("a request") > 0, "cut off");
             }
             let length = body.len();
             let answer = format!(

@@ -323,3 +323,30 @@ async fn an_answer_is_charged_by_what_it_counts_however_long_and_whatever_it_lea
     }
     Ok(())
 }
+
+/// Google's own API does not count what is made into vectors.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_model_reads_below_a_prefix_costs_something_though_nobody_counts_it()
+-> anyhow::Result<()> {
+    let answer = r#"{"embedding":{"values":[1.0]}}"#;
+    let server = Scripted::start("application/json", vec![answer.to_owned()]).await?;
+    let base = server.api_base();
+    let root = base.trim_end_matches("/v1");
+    let model = harness::deployment("vectors", "gemini/gemini-embedding-001", root);
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let setup = harness::start_with(1, mock, format!("model_list:\n{model}")).await?;
+    let caller = setup.cluster.client();
+    let ask = json!({"content": {"parts": [{"text": "word ".repeat(1_000)}]}});
+    for (path, is_read) in [
+        ("/gemini/v1beta/models/vectors:embedContent", true),
+        ("/gemini/v1beta/models/vectors:countTokens", false),
+        ("/gemini/v1beta/cachedContents", false),
+    ] {
+        let reply = caller.post(&setup.cluster.url(0, path), &ask).await?;
+        assert_eq!(reply.status, 200, "{path}: {}", reply.body);
+        let record = setup.records(0)?.pop().expect("it is on record");
+        let prompt = record["prompt"].as_u64().expect("a count");
+        assert_eq!(prompt > 1_000, is_read, "{path}: {record}");
+    }
+    Ok(())
+}

@@ -6,6 +6,7 @@ mod access_groups;
 mod accounts;
 mod at_once;
 mod audit;
+mod awaited;
 mod background;
 mod bad_input;
 mod batches;

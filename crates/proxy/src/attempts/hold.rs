@@ -57,6 +57,15 @@ pub(crate) fn unknown(price: &Pricing) -> Bounds {
     if *price == Pricing::Free { Bounds::default() } else { Bounds::UNKNOWN }
 }
 
+/// What so many tokens may cost of which nobody knows how many are answers'. It is an estimate, as
+/// their number is.
+pub(crate) fn of_tokens(pricing: &Pricing, tokens: Tokens) -> Bounds {
+    let ask =
+        |prompt, output| pricing.most(&Ask { prompt, output, kinds: KINDS, ..Ask::default() });
+    let dearest = ask(tokens, Tokens(0)).max(ask(Tokens(0), tokens));
+    larger(unknown(pricing), Bounds { likely: dearest, most: dearest })
+}
+
 /// What a call of so many bytes may cost of which no more is known than how long its answers may be: a
 /// query, if that has a price, and something, if anything has.
 pub(crate) fn of_bytes(pricing: &Pricing, bytes: u64, bound: Bound) -> Bounds {

@@ -21,8 +21,9 @@ const CUT: &str = "the provider's answer ended before its end";
 pub(super) enum Made {
     /// No model is at work.
     Nothing,
-    /// A model is: what is not counted is estimated.
-    Something,
+    /// A model may be: what is not counted of its words is estimated, and also what it was sent where
+    /// it is sure that it read that.
+    Something { reads: bool },
     /// What is known.
     Understood(Box<Understood>),
 }
@@ -35,7 +36,7 @@ pub(super) fn body(
     made: Made,
 ) -> (Body, Option<Settled>) {
     let meter = match made {
-        Made::Something => Meter::of_unlabelled(&relayed.headers),
+        Made::Something { .. } => Meter::of_unlabelled(&relayed.headers),
         Made::Nothing | Made::Understood(_) => Meter::new(&relayed.headers),
     };
     if !relayed.status.is_success() {
@@ -49,7 +50,7 @@ pub(super) fn body(
         Made::Understood(call) if meter.is_of_media() => {
             Some(Length::of(call.chat.endpoint(), &relayed.headers, &bill))
         }
-        Made::Nothing | Made::Something | Made::Understood(_) => None,
+        Made::Nothing | Made::Something { .. } | Made::Understood(_) => None,
     };
     let is_foreseen = length.as_ref().is_some_and(Length::is_nothing);
     let foreseen = is_foreseen.then(|| bill.foreseen());
@@ -108,11 +109,11 @@ impl RelayReader {
         let (usage, text) = (self.meter.usage(), self.meter.text());
         let says_nothing = self.is_over && text.0 == 0 && !self.meter.is_blind();
         match &self.made {
-            Made::Nothing => bill.streamed_in_all(usage.or(Some(Usage::default())), (0, 0)),
-            Made::Something if says_nothing && usage.is_none() => {
+            Made::Nothing => bill.streamed_in_all(Some(Usage::default()), (0, 0)),
+            Made::Something { reads: false } if says_nothing && usage.is_none() => {
                 bill.streamed_in_all(Some(Usage::default()), (0, 0));
             }
-            Made::Something => bill.streamed_in_all(usage, text),
+            Made::Something { .. } => bill.streamed_in_all(usage, text),
             Made::Understood(call) => {
                 bill.streamed_in_all(usage, text);
                 if self.is_over && usage.is_none() {

@@ -17,6 +17,31 @@ use crate::attempts::hold;
 use crate::bill::Bill;
 use crate::request::body;
 
+/// Google's verbs by which a model is asked, and the ends of other providers' paths.
+const READING_VERBS: [&str; 7] = [
+    "batchEmbedContents",
+    "embedContent",
+    "generateContent",
+    "predict",
+    "rawPredict",
+    "streamGenerateContent",
+    "streamRawPredict",
+];
+const READING_ENDS: [&str; 12] = [
+    "chat",
+    "completions",
+    "converse",
+    "converse-stream",
+    "embed",
+    "embeddings",
+    "generate",
+    "invoke",
+    "invoke-with-response-stream",
+    "messages",
+    "rerank",
+    "responses",
+];
+
 /// Such a call.
 pub(super) struct Understood {
     pub(super) chat: ChatRequest,
@@ -58,9 +83,20 @@ pub(super) fn bounds(chat: &ChatRequest, lenders: &Lenders) -> Bounds {
     all.map(|by| estimate.at(by)).fold(Bounds::default(), hold::larger)
 }
 
+/// Whether a model reads what is sent to that path, which then costs something whatever is answered.
+fn is_read(path: &str) -> bool {
+    let path = path.trim_end_matches('/');
+    let last = path.rsplit('/').next().unwrap_or_default();
+    match last.rsplit_once(':') {
+        Some((_, verb)) => READING_VERBS.contains(&verb),
+        // A message of a thread waits there until somebody is to answer it.
+        None => READING_ENDS.contains(&last) && !path.contains("/threads/"),
+    }
+}
+
 /// What the call makes, which the bill is told.
 pub(super) fn made(
-    method: &Method,
+    (method, path): (&Method, &str),
     read: Option<&ChatRequest>,
     by: Arc<Deployment>,
     bill: &mut Bill,
@@ -70,7 +106,7 @@ pub(super) fn made(
             bill.is_of(chat.endpoint());
             Made::Understood(Box::new(Understood { chat: chat.clone(), by }))
         }
-        None if *method == Method::POST => Made::Something,
+        None if *method == Method::POST => Made::Something { reads: is_read(path) },
         None => Made::Nothing,
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use dunlin_admission::{Bounds, Demand};
 use dunlin_journal::Origin;
 use dunlin_ledger::Pricing;
-use dunlin_llm::{Bound, ChatRequest, Media, Named, Tier, tokens_in};
+use dunlin_llm::{Bound, ChatRequest, Media, Named, Tier, edit, tokens_in};
 use dunlin_router::relay::Lenders;
 use dunlin_types::Tokens;
 
@@ -19,6 +19,10 @@ use crate::request::body;
 use crate::request::call::Call;
 use crate::response::error::Refused;
 use crate::{Proxy, Serving};
+
+const BACKGROUND: &str = "background";
+const IN_BACKGROUND: &str = "a response in the background is made at `/v1/responses` alone, which knows what it \
+     cost when it is finished: send it there, or leave `background` out";
 
 /// What a call asks for.
 pub(super) struct Wanted {
@@ -41,6 +45,10 @@ impl Wanted {
         let named = Named::read(path, body::kind(&head.headers), body);
         let named = named.map_err(Refused::UnclearModel)?;
         let makes = head.method == Method::POST;
+        if makes && is_of_responses(path) && edit::is_set(body, BACKGROUND) {
+            let message = IN_BACKGROUND.to_owned();
+            return Err(Refused::Unfit { param: BACKGROUND, message });
+        }
         let batch = if makes { Batch::asked(way.prefix, path, body) } else { None };
         let model = named.models().next().unwrap_or_default();
         let read = understood::read(head, path, body, model);
@@ -123,6 +131,10 @@ impl Wanted {
             ..About::relayed(self.model(), self.prompt(), origin)
         }
     }
+}
+
+fn is_of_responses(path: &str) -> bool {
+    path.trim_end_matches('/').ends_with("/responses")
 }
 
 /// What a request of so many bytes may cost at the dearest of these prices.

@@ -50,7 +50,7 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
         return Err(bill.fail(refused));
     }
     let served = asking.served_at(home, &input);
-    if let Err(failed) = asking.turn_to(&mut bill, home, &served).await {
+    if let Err(failed) = asking.turn_to(&mut bill, home, (&served, input.tokens())).await {
         return Err(bill.fail(failed));
     }
     let shares = match asking.shares(&input.labels, (home, &served), "line").await {

@@ -66,14 +66,16 @@ impl<'a> Asking<'a> {
         Ok((bill, told))
     }
 
-    /// Has what was so admitted be held to all that it is `served` by, now that this is known.
+    /// Has what was so admitted be held to all that it is `served` by, and to so many tokens, now that
+    /// these are known.
     pub(super) async fn turn_to(
         &self,
         bill: &mut Bill,
         by: &Deployment,
-        served: &Served,
+        (served, tokens): (&Served, Tokens),
     ) -> Result<(), Failed> {
-        let demand = self.demand(served.clone(), Tokens(0), hold::unknown(&by.price));
+        let cost = hold::of_tokens(&by.price, tokens);
+        let demand = self.demand(served.clone(), Tokens(0), cost);
         let turned = bill.turn_to(&demand).await;
         Ok(turned.map_err(|no| Refused::admission(no, self.caller, self.call.started))?)
     }

@@ -78,6 +78,11 @@ impl<'a> Thing<'a> {
         Self { passed: Some(passed), ..Self::kept(Kind::Batch, upstream) }
     }
 
+    /// The provider's id of it.
+    pub(crate) fn upstream(&self) -> &str {
+        self.upstream
+    }
+
     /// A batch that was counted as so many tokens.
     pub(crate) fn counted(self, counted: Option<MadeBatch>) -> Self {
         Self { counted, ..self }
@@ -139,9 +144,7 @@ pub(crate) fn begin(
     let watched = Bytes::from(serde_json::to_vec(&watched).expect("plain data"));
     let entry = Entry { id, label: Some(LABEL), made, until: after(made, WATCHED_FOR) };
     async move {
-        let mut notes = vec![entry];
-        notes.extend((kind == Kind::Batch).then(|| passed::by_itself(entry)));
-        for entry in notes {
+        for entry in [entry, passed::by_itself(entry)] {
             let put = store.put(holders, StoredKind::Note, entry, watched.clone()).await;
             if let Err(error) = put {
                 warn!(request.id = %id, %error, "what nobody waits for is charged only when it is read");
@@ -191,6 +194,7 @@ pub(crate) async fn run(proxy: Proxy, leaving: CancellationToken) {
             .map(|entry| (entry.id, entry))
             .collect();
         turns.retain(|id, _| watched.contains_key(id));
+        proxy.0.admission.release_awaited(|id| watched.contains_key(&id));
         for id in watched.keys() {
             let first = Turn { next: now.plus(FIRST_WAIT), wait: FIRST_WAIT, asking: None };
             turns.entry(*id).or_insert(first);

@@ -15,7 +15,7 @@ use dunlin_store::{Entry, Label};
 use dunlin_types::{RequestId, Usage};
 use dunlin_upstream::{Relay, Relayed};
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tracing::{debug, warn};
 
 use super::{ASK_WITHIN, Charge, TRIED_FOR, Watched, after, true_up};
@@ -47,7 +47,7 @@ fn label(batch: RequestId) -> Label {
     Label(batch.0.max(1))
 }
 
-/// Charges a batch of `by`'s account now, if it is over. Whether somebody has noted that it is to be.
+/// Charges a thing of `by`'s account now, if it is over. Whether somebody has noted that it is to be.
 pub(crate) fn look(
     proxy: &Proxy,
     by: &Deployment,
@@ -75,17 +75,20 @@ pub(crate) fn look(
 /// output is read on behind the answer.
 const CHARGED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Charges a batch whose owner is about to be told that it is over, so that budgets know before.
-pub(crate) async fn charge_now(proxy: &Proxy, by: &Deployment, id: &str) {
+/// Charges a thing whose owner is about to be told that it is over, so that budgets know before.
+/// Whether somebody has noted that it is to be charged.
+pub(crate) async fn charge_now(proxy: &Proxy, by: &Deployment, id: &str) -> bool {
     let looking = look(proxy, by, id);
-    charged(proxy.0.tasks.spawn(looking)).await;
+    charged(proxy.0.tasks.spawn(looking)).await.is_none_or(|looked| looked.unwrap_or(true))
 }
 
-/// Waits for what is charged in the background.
-pub(crate) async fn charged<T>(charging: JoinHandle<T>) {
-    if tokio::time::timeout(CHARGED_WITHIN, charging).await.is_err() {
-        debug!("the answers of a finished batch are read on behind the answer that says so");
+/// Waits for what is charged in the background. `None`: it goes on.
+pub(crate) async fn charged<T>(charging: JoinHandle<T>) -> Option<Result<T, JoinError>> {
+    let charged = tokio::time::timeout(CHARGED_WITHIN, charging).await;
+    if charged.is_err() {
+        debug!("what is finished is charged behind the answer that says so");
     }
+    charged.ok()
 }
 
 impl Passed {
