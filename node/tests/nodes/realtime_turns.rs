@@ -105,10 +105,10 @@ async fn idle_conversations_hold_nothing_of_limits() -> anyhow::Result<()> {
 }
 
 /// A provider that answers whenever the client stops speaking, and tells what it hears.
-async fn unasked() -> anyhow::Result<(String, mpsc::UnboundedReceiver<String>, JoinSet<()>)> {
+async fn unasked() -> anyhow::Result<(String, mpsc::Receiver<String>, JoinSet<()>)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let base = format!("http://{}/v1", listener.local_addr()?);
-    let (heard, hearing) = mpsc::unbounded_channel();
+    let (heard, hearing) = mpsc::channel(16);
     let mut server = JoinSet::new();
     server.spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -119,7 +119,7 @@ async fn unasked() -> anyhow::Result<(String, mpsc::UnboundedReceiver<String>, J
     Ok((base, hearing, server))
 }
 
-async fn answer(stream: TcpStream, heard: &mpsc::UnboundedSender<String>) -> anyhow::Result<()> {
+async fn answer(stream: TcpStream, heard: &mpsc::Sender<String>) -> anyhow::Result<()> {
     let mut socket = accept_async(stream).await?;
     socket.send(Message::text(r#"{"type":"session.created"}"#)).await?;
     while let Some(message) = socket.next().await {
@@ -127,13 +127,15 @@ async fn answer(stream: TcpStream, heard: &mpsc::UnboundedSender<String>) -> any
             Message::Text(text) => text.to_string(),
             Message::Close(frame) => {
                 let code = frame.context("a code")?.code;
-                heard.send(format!("close {code}"))?;
+                heard.send(format!("close {code}")).await?;
                 return Ok(());
             }
-            _ => continue,
+            Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
+                continue;
+            }
         };
         let speaks = text.contains("input_audio_buffer.commit");
-        heard.send(text)?;
+        heard.send(text).await?;
         let events = [
             json!({"type": "response.created", "response": {}}),
             json!({"type": "response.output_text.delta", "delta": "good day"}),
