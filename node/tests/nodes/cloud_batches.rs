@@ -63,7 +63,8 @@ fn line(custom_id: &str, model: &str, text: &str, more: &Value) -> String {
     json!({"custom_id": custom_id, "method": "POST", "url": url, "body": body}).to_string()
 }
 
-async fn upload(
+/// Uploads a form of those fields with a file.
+pub(crate) async fn upload(
     setup: &Setup,
     caller: &Client,
     fields: &[(&str, &str)],
@@ -83,7 +84,7 @@ async fn upload(
     Ok((answer.status().as_u16(), serde_json::from_str(&answer.text().await?)?))
 }
 
-fn of(file: &Value) -> Value {
+pub(crate) fn of(file: &Value) -> Value {
     json!({"input_file_id": file["id"], "endpoint": "/v1/chat/completions",
         "completion_window": "24h", "metadata": {"run": "7"}})
 }

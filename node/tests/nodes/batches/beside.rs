@@ -1,41 +1,15 @@
 //! What is said to the gateway beside a batch, a file, or in a line; how lists are asked for; and ways
 //! around what bounds a batch, which are none.
 
-use dunlin_cluster::{Client, http_client};
 use serde_json::{Value, json};
 
 use super::lines::{ANTHROPIC, messages, start};
+use crate::cloud_batches::{of, upload};
 use crate::harness::{Setup, send_json};
 use crate::responses::line;
 
 const BATCHES: &str = "/v1/batches";
 const MESSAGES: &str = "/v1/messages/batches";
-
-/// Uploads a form of those fields with a file.
-async fn form(
-    setup: &Setup,
-    caller: &Client,
-    fields: &[(&str, &str)],
-    lines: &str,
-) -> anyhow::Result<(u16, Value)> {
-    let field = |(name, value): &(&str, &str)| {
-        format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
-    };
-    let fields: String = fields.iter().map(field).collect();
-    let body = format!(
-        "{fields}--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"in.jsonl\"\r\n\r\n\
-         {lines}\r\n--B--\r\n"
-    );
-    let request = http_client()?.post(setup.cluster.url(0, "/v1/files")).bearer_auth(caller.key());
-    let request = request.header("content-type", "multipart/form-data; boundary=B");
-    let answer = request.body(body).send().await?;
-    Ok((answer.status().as_u16(), serde_json::from_str(&answer.text().await?)?))
-}
-
-fn of(file: &Value) -> Value {
-    json!({"input_file_id": file["id"], "endpoint": "/v1/chat/completions",
-        "completion_window": "24h", "metadata": {"run": "7"}})
-}
 
 fn with(mut body: Value, more: &Value) -> Value {
     for (name, value) in more.as_object().expect("an object") {
@@ -54,7 +28,7 @@ async fn what_is_the_gateways_beside_a_batch_is_carried_out_or_refused() -> anyh
     let setup = start(1).await?;
     let caller = setup.make_key(0, json!({})).await?;
     let batch = ("purpose", "batch");
-    let (_, file) = form(&setup, &caller, &[batch], &line("own")).await?;
+    let (_, file) = upload(&setup, &caller, &[batch], &line("own")).await?;
     let lines = messages(&[json!({})]);
     let asked = [(BATCHES, of(&file)), (MESSAGES, lines.clone()), (ANTHROPIC, lines)];
     for (said, told) in [
@@ -75,7 +49,7 @@ async fn what_is_the_gateways_beside_a_batch_is_carried_out_or_refused() -> anyh
         let (name, value) = said.as_object().and_then(|said| said.iter().next()).expect("one");
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let (status, refused) =
-            form(&setup, &caller, &[batch, (name, &text)], &line("own")).await?;
+            upload(&setup, &caller, &[batch, (name, &text)], &line("own")).await?;
         assert!(status == 400 && refused.to_string().contains(told), "{name}: {refused}");
     }
     let ours = json!({"mock_response": "hi", "timeout": 30, "num_retries": 0, "tags": ["night"],
@@ -100,7 +74,7 @@ async fn what_is_the_gateways_beside_a_batch_is_carried_out_or_refused() -> anyh
     let said = json!({"mock_response": "hi", "num_retries": 0, "metadata": {"tags": ["night"]}});
     let mut asked: Value = serde_json::from_str(&line("own"))?;
     asked["body"] = with(asked["body"].clone(), &said);
-    let (status, file) = form(&setup, &caller, &fields, &asked.to_string()).await?;
+    let (status, file) = upload(&setup, &caller, &fields, &asked.to_string()).await?;
     assert_eq!(status, 200, "{file}");
     let sent = sent(&setup);
     for gone in ["timeout", "night", "litellm", "mock_response", "num_retries", "\"metadata\""] {
@@ -166,7 +140,7 @@ async fn a_list_is_as_long_as_its_vendor_has_it_and_leads_both_ways() -> anyhow:
     // What is gone leaves no gap.
     let mut files = Vec::new();
     for _ in 0..3 {
-        files.push(form(&setup, &caller, &[("purpose", "batch")], &line("own")).await?.1);
+        files.push(upload(&setup, &caller, &[("purpose", "batch")], &line("own")).await?.1);
     }
     for gone in &files[1..] {
         let path = format!("/v1/files/{}", gone["id"].as_str().expect("an id"));
@@ -197,11 +171,11 @@ async fn there_is_no_way_around_what_bounds_the_lines_of_a_batch() -> anyhow::Re
             "line 1: ",
         ),
     ] {
-        let (status, refused) = form(&setup, &caller, &[("purpose", "batch")], &lines).await?;
+        let (status, refused) = upload(&setup, &caller, &[("purpose", "batch")], &lines).await?;
         let message = refused["error"]["message"].as_str().unwrap_or_default();
         assert!((400..404).contains(&status) && message.starts_with(told), "{told}: {refused}");
     }
-    let (status, file) = form(&setup, &caller, &[("purpose", "batch")], &good).await?;
+    let (status, file) = upload(&setup, &caller, &[("purpose", "batch")], &good).await?;
     assert_eq!(status, 200, "{file}");
     for (model, status) in [("own", 200), ("upstream-name", 200), ("claude", 403), ("x", 403)] {
         let asked = with(of(&file), &json!({"model": model}));
@@ -219,7 +193,7 @@ async fn there_is_no_way_around_what_bounds_the_lines_of_a_batch() -> anyhow::Re
         (good.replace("\"messages\"", "\"mock_response\":\"hi\",\"messages\""), "upload it again"),
         (format!("{good}\n{}", good.replace("hi", &"hi".repeat(5 << 20))), "line 2: "),
     ] {
-        let (status, file) = form(&setup, &anyone, &[other, ("model", "own")], &lines).await?;
+        let (status, file) = upload(&setup, &anyone, &[other, ("model", "own")], &lines).await?;
         assert_eq!(status, 200, "{file}");
         let refused = anyone.post(&batches, &of(&file)).await?;
         let is_told = refused.body.contains(told);
@@ -237,7 +211,7 @@ async fn there_is_no_way_around_what_bounds_the_lines_of_a_batch() -> anyhow::Re
 async fn who_lists_a_batch_that_is_over_is_told_after_it_was_charged() -> anyhow::Result<()> {
     let setup = start(1).await?;
     let owner = setup.make_key(0, json!({})).await?;
-    let (_, file) = form(&setup, &owner, &[("purpose", "batch")], &line("own")).await?;
+    let (_, file) = upload(&setup, &owner, &[("purpose", "batch")], &line("own")).await?;
     let made = owner.post(&setup.cluster.url(0, BATCHES), &of(&file)).await?;
     assert_eq!(made.status, 200, "{}", made.body);
     let (_, page) = send_json(&setup, 0, &owner, "GET", BATCHES).await?;
