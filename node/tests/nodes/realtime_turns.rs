@@ -122,6 +122,7 @@ async fn unasked() -> anyhow::Result<(String, mpsc::Receiver<String>, JoinSet<()
 async fn answer(stream: TcpStream, heard: &mpsc::Sender<String>) -> anyhow::Result<()> {
     let mut socket = accept_async(stream).await?;
     socket.send(Message::text(r#"{"type":"session.created"}"#)).await?;
+    let mut pauses = 0;
     while let Some(message) = socket.next().await {
         let text = match message? {
             Message::Text(text) => text.to_string(),
@@ -135,6 +136,7 @@ async fn answer(stream: TcpStream, heard: &mpsc::Sender<String>) -> anyhow::Resu
             }
         };
         let speaks = text.contains("input_audio_buffer.commit");
+        pauses += usize::from(speaks);
         heard.send(text).await?;
         let events = [
             json!({"type": "response.created", "response": {}}),
@@ -144,6 +146,10 @@ async fn answer(stream: TcpStream, heard: &mpsc::Sender<String>) -> anyhow::Resu
         ];
         for event in events.iter().filter(|_| speaks) {
             socket.send(Message::text(event.to_string())).await?;
+            if pauses == 2 {
+                // Goes on speaking after it was told to stop, before it has read that.
+                socket.get_ref().peek(&mut [0]).await?;
+            }
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ use dunlin_llm::realtime::{asks_for_answer, read_event};
 use dunlin_router::Deployment;
 use dunlin_types::MonoMillis;
 use dunlin_upstream::Conversation;
+use futures::future;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -98,7 +99,7 @@ impl Talk {
         let (code, reason) = end.words();
         debug!(model = %self.turns.model(), "a conversation is over: {reason}");
         // An answer that was begun and not counted is estimated.
-        drop(self.turns);
+        drop(self);
         let (mut last_down, mut last_up) = (Vec::new(), Vec::new());
         if down.is_whole && !has_closed {
             if let End::Refused(refused) | End::Unasked(refused) = &end {
@@ -112,11 +113,11 @@ impl Talk {
             }
             last_up.extend(frames::close(code, reason, Some(rand::random())));
         }
-        let farewell = async {
-            // A receiver that is gone need not be told.
-            drop(say(&mut to_client, &last_down).await);
-            drop(say(&mut to_upstream, &last_up).await);
-        };
+        // A receiver that is gone need not be told.
+        let farewell = future::join(
+            part(&mut from_client, &mut to_client, &last_down),
+            part(&mut from_upstream, &mut to_upstream, &last_up),
+        );
         drop(tokio::time::timeout(FAREWELL, farewell).await);
     }
 
@@ -189,9 +190,17 @@ impl Talk {
     }
 }
 
-async fn say(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
-    to.write_all(bytes).await?;
-    to.shutdown().await
+/// Says the last words to a side and hears it out: what it says in the meantime would otherwise
+/// reset its connection, and it would not read them.
+async fn part(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    words: &[u8],
+) -> io::Result<()> {
+    to.write_all(words).await?;
+    to.shutdown().await?;
+    tokio::io::copy(from, &mut tokio::io::sink()).await?;
+    Ok(())
 }
 
 impl End {
