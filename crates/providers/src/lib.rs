@@ -23,6 +23,7 @@ mod hosted;
 pub mod jobs;
 mod openai_compatible;
 mod params;
+mod plain;
 mod reasoning;
 pub mod relay;
 mod replayed;

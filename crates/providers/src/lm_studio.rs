@@ -15,5 +15,5 @@ pub(crate) static PROVIDER: OpenAiCompatible = OpenAiCompatible {
     style: ChatStyle::COMPATIBLE,
     completions: true,
     lacks: &[],
-    quirks: Quirks::NONE,
+    quirks: Quirks { few_words: true, ..Quirks::NONE },
 };

@@ -13,6 +13,7 @@ use http::{HeaderValue, Request, StatusCode};
 
 use crate::encode::{EncodeError, post};
 use crate::params::{self, Params};
+use crate::plain;
 use crate::reasoning;
 use crate::replayed::{Replayed, without_foreign_seals};
 use crate::responses::{self as ask, ResponseStream};
@@ -78,6 +79,8 @@ pub(crate) struct Quirks {
     /// Its answers to these models, by a word in their names, and to wishes for thought, need
     /// translation.
     pub(crate) translated: Option<&'static str>,
+    /// It knows no name of a tool as a choice, and no form of an answer but by a schema.
+    pub(crate) few_words: bool,
     /// What it takes of a history.
     pub(crate) replayed: Replayed,
 }
@@ -110,6 +113,7 @@ impl Quirks {
         deaf_to: &[],
         thinkers: None,
         translated: None,
+        few_words: false,
         replayed: Replayed::ANY,
     };
     pub(crate) const OPENAI: Self = Self { is_openai: true, searches: true, ..Self::NONE };
@@ -199,7 +203,7 @@ impl OpenAiCompatible {
             if is_chat && self.knows_only_openais(to) {
                 params::without_unknown(body, request, to)
             } else if is_chat && !self.asks_openais(to) {
-                without_developers(body)
+                plain::without_allowed(without_developers(body))
             } else {
                 body
             }
@@ -260,6 +264,9 @@ impl OpenAiCompatible {
         let is_chat = asked == Endpoint::ChatCompletions;
         if is_chat {
             body = self.replayed(to).fit(body);
+            if self.quirks.few_words {
+                body = plain::in_few_words(body);
+            }
         } else if asked == Endpoint::Responses && self.asks_openais(to) {
             body = without_foreign_seals(body);
         }

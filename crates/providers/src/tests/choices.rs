@@ -96,8 +96,8 @@ fn who_has_no_word_for_it_is_shown_only_the_tools_that_are_allowed() {
             ("azure", "gpt-4o", "/tools", json!("required")),
             ("bedrock", CLAUDE_ON_BEDROCK, "/toolConfig/tools", Value::Null),
         ] {
-            let is_passed = endpoint == CHAT && matches!(provider, "hosted_vllm" | "azure");
-            if is_passed {
+            // It knows OpenAI's words.
+            if endpoint == CHAT && provider == "azure" {
                 continue;
             }
             let told = sent(provider, model, endpoint, &restricted(endpoint, true)).unwrap();
@@ -118,6 +118,40 @@ fn who_has_no_word_for_it_is_shown_only_the_tools_that_are_allowed() {
     let told = asked_for_a_response(CHAT, &searching);
     assert_eq!(told["tools"].as_array().map(Vec::len), Some(3), "{told}");
     assert_eq!(told["tool_choice"], "required");
+}
+
+#[test]
+fn lm_studio_is_told_in_the_words_it_knows() {
+    let function = |name: &str| json!({"type": "function", "function": {"name": name}});
+    let functions = ["a", "b"].map(function);
+    let claudes = ["a", "b"].map(|name| json!({"name": name, "input_schema": {"type": "object"}}));
+    let named = json!({"tools": functions, "tool_choice": function("b")});
+    let tool = json!({"tools": claudes, "tool_choice": {"type": "tool", "name": "b"}});
+    for (endpoint, said) in [(CHAT, &named), (Endpoint::Messages, &tool)] {
+        let told = sent("lm_studio", "m", endpoint, said).unwrap();
+        assert_eq!(told["tools"].as_array().map(Vec::len), Some(1), "{endpoint:?}: {told}");
+        assert_eq!(told["tools"][0]["function"]["name"], "b");
+        assert_eq!(told["tool_choice"], "required");
+    }
+    let told = sent("hosted_vllm", "m", CHAT, &named).unwrap();
+    assert_eq!(told["tool_choice"], function("b"), "others know names");
+    let unknown = json!({"tools": functions, "tool_choice": function("c")});
+    assert_eq!(sent("lm_studio", "m", CHAT, &unknown).unwrap()["tool_choice"], function("c"));
+
+    let schema = json!({"type": "json_schema", "json_schema": {"name": "s", "schema": {}}});
+    let any = json!({"type": "json_schema",
+        "json_schema": {"name": "object", "schema": {"type": "object"}}});
+    for (format, expected) in [
+        (json!({"type": "json_object"}), any.clone()),
+        (json!({"type": "text"}), json!({"type": "text"})),
+        (schema.clone(), schema),
+    ] {
+        let told = sent("lm_studio", "m", CHAT, &json!({"response_format": format})).unwrap();
+        assert_eq!(told["response_format"], expected);
+    }
+    let googles = json!({"generationConfig": {"responseMimeType": "application/json"}});
+    let told = sent("lm_studio", "m", GOOGLE, &googles).unwrap();
+    assert_eq!(told["response_format"], any);
 }
 
 #[test]

@@ -1,0 +1,73 @@
+//! What a chat says in OpenAI's newer words, in the older ones that a server knows.
+
+use bytes::Bytes;
+use dunlin_llm::{Word, edit};
+use serde::Deserialize;
+use serde_json::Value;
+
+static ALLOWED: Word = Word::new(br#""allowed_tools""#);
+static CHOICE: Word = Word::new(br#""tool_choice""#);
+static ANY_OBJECT: Word = Word::new(br#""json_object""#);
+
+/// Any object, as a schema.
+const OBJECT: &str =
+    r#"{"type":"json_schema","json_schema":{"name":"object","schema":{"type":"object"}}}"#;
+
+#[derive(Deserialize)]
+struct Choice {
+    allowed_tools: Option<Allowed>,
+    function: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Allowed {
+    mode: Option<String>,
+    tools: Vec<Value>,
+}
+
+/// The body of a chat in which some of its tools may be called, with those alone: few servers know how
+/// to be told which.
+pub(crate) fn without_allowed(body: Bytes) -> Bytes {
+    if !ALLOWED.is_in(&body) {
+        return body;
+    }
+    let Some(Allowed { mode, tools }) = choice(&body).and_then(|it| it.allowed_tools) else {
+        return body;
+    };
+    let called = |tool: &Value| ["function", "custom"].map(|kind| tool[kind]["name"].clone());
+    let is_allowed = |tool: &Value| tools.iter().any(|it| called(it) == called(tool));
+    only(body, is_allowed, if mode.as_deref() == Some("required") { "required" } else { "auto" })
+}
+
+/// The body of a chat that says in a word whether tools are called, and in a schema what an answer is
+/// made of: LM Studio refuses the name of a tool, and `json_object`.
+pub(crate) fn in_few_words(mut body: Bytes) -> Bytes {
+    if CHOICE.is_in(&body)
+        && let Some(named) = choice(&body).and_then(|it| it.function)
+    {
+        body = only(body, |tool| tool["function"]["name"] == named["name"], "required");
+    }
+    let is_object = |format: &str| {
+        let format: Value = serde_json::from_str(format).unwrap_or_default();
+        format["type"] == "json_object"
+    };
+    if ANY_OBJECT.is_in(&body) && edit::member(&body, "response_format").is_some_and(is_object) {
+        body = edit::with(body, "response_format", OBJECT);
+    }
+    body
+}
+
+fn choice(body: &[u8]) -> Option<Choice> {
+    serde_json::from_str(edit::member(body, "tool_choice")?).ok()
+}
+
+/// With those of the tools and the choice that is left among them. A choice of none is the server's to
+/// refuse.
+fn only(body: Bytes, keeps: impl Fn(&Value) -> bool, choice: &str) -> Bytes {
+    let keeps = |tool: &str| serde_json::from_str(tool).is_ok_and(|tool| keeps(&tool));
+    let kept = edit::each(body.clone(), "tools", |tool| (!keeps(tool)).then(Bytes::new));
+    match edit::member(&kept, "tools") {
+        None | Some("[]") => body,
+        Some(_) => edit::with(kept, "tool_choice", &format!("\"{choice}\"")),
+    }
+}
