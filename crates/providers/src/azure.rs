@@ -115,12 +115,12 @@ fn is_unversioned(base: &str, version: &str) -> bool {
 }
 
 /// Where a model of AI Foundry is asked: a project's models share an address, a model that is served
-/// alone has one of its own.
+/// alone has one of its own. A resource has the API of Azure OpenAI for all of its models.
 fn foundry(to: &Target, asked: Endpoint) -> String {
     let base = to.api_base.trim_end_matches('/');
     let version = to.api_version.as_deref().unwrap_or(FOUNDRY_VERSION);
     match host(base) {
-        Some(host) if host.ends_with(".openai.azure.com") => deployment(to, asked),
+        Some(_) if is_resource(to) => deployment(to, asked),
         Some(host) if host.ends_with(".services.ai.azure.com") => {
             let root = base.trim_end_matches("/models");
             if asked == Endpoint::Responses {
@@ -130,6 +130,15 @@ fn foundry(to: &Target, asked: Endpoint) -> String {
         }
         Some(_) | None => format!("{base}{}", asked.route()),
     }
+}
+
+/// True if an address of AI Foundry's is one of Azure OpenAI's API: by its host, or by its path.
+fn is_resource(to: &Target) -> bool {
+    let base = to.api_base.trim_end_matches('/');
+    let is_path = base.ends_with("/openai") || base.contains("/openai/");
+    host(base).is_some_and(|host| {
+        host.ends_with(".openai.azure.com") || host.ends_with(".azure.com") && is_path
+    })
 }
 
 fn host(base: &str) -> Option<&str> {
@@ -147,7 +156,8 @@ fn claude<'t>(azure: &Azure, to: &'t Target) -> Option<Cow<'t, Target>> {
     if base.contains("/anthropic") {
         return Some(Cow::Borrowed(to));
     }
-    let api_base = format!("{}/anthropic", base.trim_end_matches("/models")).into();
+    let root = base.trim_end_matches("/models").trim_end_matches("/openai/v1");
+    let api_base = format!("{root}/anthropic").into();
     Some(Cow::Owned(Target { api_base, ..to.clone() }))
 }
 
@@ -259,9 +269,8 @@ impl Provider for Azure {
 
     fn kept_url(&self, to: &Target, route: &str) -> Option<String> {
         // A model of AI Foundry that is served alone has no resource.
-        let is_resource = self.openai.id != "azure_ai"
-            || host(&to.api_base).is_some_and(|host| host.ends_with(".openai.azure.com"));
-        is_resource.then(|| resource(to, route))
+        let has_one = self.openai.id != "azure_ai" || is_resource(to);
+        has_one.then(|| resource(to, route))
     }
 
     fn encode(

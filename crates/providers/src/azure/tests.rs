@@ -44,6 +44,14 @@ fn calls_go_where_azure_expects_them() {
          format!("{r}/openai/v1/chat/completions?api-version=preview")),
         (&FOUNDRY, chat, "https://p.services.ai.azure.com".to_owned(), None,
          "https://p.services.ai.azure.com/models/chat/completions?api-version=2024-05-01-preview".to_owned()),
+        (&FOUNDRY, chat, "https://p.services.ai.azure.com/openai/v1/".to_owned(), None,
+         "https://p.services.ai.azure.com/openai/v1/chat/completions".to_owned()),
+        (&FOUNDRY, Endpoint::Embeddings, "https://p.services.ai.azure.com/openai/v1".to_owned(),
+         Some("2024-05-01-preview"), "https://p.services.ai.azure.com/openai/v1/embeddings".to_owned()),
+        (&FOUNDRY, chat, "https://p.services.ai.azure.com/api/projects/j/openai/v1".to_owned(), None,
+         "https://p.services.ai.azure.com/api/projects/j/openai/v1/chat/completions".to_owned()),
+        (&FOUNDRY, chat, "https://p.cognitiveservices.azure.com/openai".to_owned(), Some("2024-10-21"),
+         "https://p.cognitiveservices.azure.com/openai/deployments/gpt/chat/completions?api-version=2024-10-21".to_owned()),
         (&FOUNDRY, chat, "https://m.eastus.models.ai.azure.com/v1".to_owned(), None,
          "https://m.eastus.models.ai.azure.com/v1/chat/completions".to_owned()),
     ];
@@ -85,7 +93,7 @@ fn claude_is_asked_in_its_makers_words() {
     let body = br#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x"}]}"#;
     for endpoint in [Endpoint::ChatCompletions, Endpoint::Messages] {
         let request = parse(endpoint, Bytes::from_static(body), None).expect("a request");
-        for end in ["", "/models", "/anthropic", "/anthropic/v1/messages"] {
+        for end in ["", "/models", "/openai/v1", "/anthropic", "/anthropic/v1/messages"] {
             let api_base = format!("{project}{end}").into();
             let to = Target { api_base, model: "claude-x".into(), ..Target::default() };
             let key = Credential::Key(Secret::new("k"));
