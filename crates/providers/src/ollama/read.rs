@@ -32,6 +32,9 @@ struct Wire<'a> {
     logprobs: Option<Vec<Logprob>>,
     #[serde(default, deserialize_with = "dunlin_llm::lenient::count")]
     prompt_eval_count: Option<u64>,
+    /// Of those.
+    #[serde(default, deserialize_with = "dunlin_llm::lenient::count")]
+    prompt_eval_cached_count: Option<u64>,
     #[serde(default, deserialize_with = "dunlin_llm::lenient::count")]
     eval_count: Option<u64>,
     #[serde(borrow)]
@@ -105,7 +108,9 @@ impl Wire<'_> {
         let (prompt, completion) = (self.prompt_eval_count, self.eval_count);
         prompt.or(completion)?;
         let count = |tokens: Option<u64>| Tokens(tokens.unwrap_or(0));
-        Usage { prompt: count(prompt), completion: count(completion), ..Usage::default() }.if_any()
+        let (prompt, completion) = (count(prompt), count(completion));
+        let cached = count(self.prompt_eval_cached_count).min(prompt);
+        Usage { prompt, cached, completion, ..Usage::default() }.if_any()
     }
 
     fn finish(&self, has_calls: bool) -> Finish {

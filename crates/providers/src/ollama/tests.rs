@@ -120,12 +120,27 @@ fn degrees_of_thought_are_for_gpt_oss() {
 }
 
 #[test]
+fn a_model_thinks_unasked_for_clients_who_ask_it_of_every_model() {
+    let asked = |model: &str, thinking: Value| {
+        let body = json!({"model": "a", "max_tokens": 9000, "thinking": thinking,
+            "messages": [{"role": "user", "content": "hi"}]});
+        sent(Endpoint::Messages, model, &body).unwrap().1["think"].clone()
+    };
+    let enabled = || json!({"type": "enabled", "budget_tokens": 8000});
+    assert_eq!(asked("llama3.1:8b", enabled()), Value::Null, "it would be refused");
+    assert_eq!(asked("qwen3", json!({"type": "disabled"})), false);
+    assert_ne!(asked("gpt-oss:20b", enabled()), Value::Null, "it knows degrees");
+}
+
+#[test]
 fn texts_and_vectors_have_their_own_paths() {
-    let body = json!({"model": "a", "prompt": "def add", "suffix": "return c", "max_tokens": 4});
+    let body = json!({"model": "a", "prompt": "def add", "suffix": "return c", "max_tokens": 4,
+        "shift": false});
     let (path, text) = sent(Endpoint::Completions, "codellama", &body).unwrap();
     assert_eq!(path, "/api/generate");
     let expected = json!({
         "model": "codellama", "prompt": "def add", "stream": false, "suffix": "return c",
+        "shift": false,
         "keep_alive": "5m", "options": {"num_predict": 4, "num_ctx": 8192},
     });
     assert_eq!(text, expected);
@@ -175,6 +190,8 @@ fn answers_are_told_in_openais_words() {
         (&json!(26), &json!(298))
     );
 
+    assert_eq!(reply["usage"]["prompt_tokens_details"]["cached_tokens"], 20);
+
     let reply = told(Endpoint::ChatCompletions, &hello(), "native-reply-tools.json");
     let choice = &reply["choices"][0];
     assert_eq!(choice["finish_reason"], "tool_calls");
@@ -214,7 +231,8 @@ fn a_stream_is_told_in_deltas() {
     let text = |text: &str| Delta::Text { choice: 0, text: text.to_owned() };
     let thought = |text: &str| Delta::Thinking { choice: 0, text: text.to_owned() };
     let arguments = |call, text: &str| Delta::Arguments { choice: 0, call, text: text.to_owned() };
-    let usage = Usage { prompt: Tokens(26), completion: Tokens(282), ..Usage::default() };
+    let (prompt, cached, completion) = (Tokens(26), Tokens(9), Tokens(282));
+    let usage = Usage { prompt, cached, completion, ..Usage::default() };
     let expected = [
         Delta::Start { id: None, model: Some("qwen3".to_owned()), usage: None },
         thought("A bird"),

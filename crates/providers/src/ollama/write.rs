@@ -2,18 +2,29 @@
 //! whatever has no word here, for that is where LiteLLM's users write `num_ctx` and the like.
 
 use bytes::Bytes;
-use dunlin_llm::BadRequest;
 use dunlin_llm::form::{
     Chat, Effort, Embed, Format, Json, Message, Part, PartKind, Role, Source, Tool, ToolCall,
     ToolChoice,
 };
+use dunlin_llm::{BadRequest, Dialect};
 use serde_json::{Value, json};
 
 use crate::body::{Body, arguments, own_fields, wrong_messages};
 
 /// Fields of the body itself, which are no options.
-const TOP: &[&str] =
-    &["format", "keep_alive", "raw", "suffix", "system", "template", "think", "truncate"];
+const TOP: &[&str] = &[
+    "context",
+    "format",
+    "images",
+    "keep_alive",
+    "raw",
+    "shift",
+    "suffix",
+    "system",
+    "template",
+    "think",
+    "truncate",
+];
 
 /// The body of `/api/chat`.
 pub(super) fn chat(chat: &Chat, model: &str) -> Result<Bytes, BadRequest> {
@@ -86,12 +97,17 @@ fn place<'a>(fields: impl Iterator<Item = &'a (String, Json)>, mut options: Body
     body.put_object("options", options);
 }
 
-/// Only gpt-oss knows degrees; others think or do not.
+/// Only gpt-oss knows degrees; others think or do not. A model that cannot is refused where it is told
+/// to, and one that can thinks unasked: so a wish that clients of other dialects have of every model is
+/// not said.
 fn think(chat: &Chat, model: &str) -> Option<Value> {
     let reasoning = chat.reasoning.as_ref()?;
     let effort = reasoning.effort.or(reasoning.budget.map(Effort::of_budget))?;
-    if effort == Effort::None || !model.starts_with("gpt-oss") {
-        return Some((effort != Effort::None).into());
+    if effort == Effort::None {
+        return Some(false.into());
+    }
+    if !model.rsplit('/').next().is_some_and(|name| name.starts_with("gpt-oss")) {
+        return (chat.from == Dialect::OpenAi).then_some(true.into());
     }
     Some(match effort {
         Effort::None | Effort::Minimal | Effort::Low => "low".into(),
