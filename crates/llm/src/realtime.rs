@@ -48,9 +48,18 @@ struct Counts {
 #[serde(default)]
 struct Details {
     cached_tokens: u64,
+    cached_tokens_details: Cached,
     audio_tokens: u64,
     image_tokens: u64,
     reasoning_tokens: u64,
+}
+
+/// How much of what was cached is not text.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Cached {
+    audio_tokens: u64,
+    image_tokens: u64,
 }
 
 /// Reads one event; what is none is nothing to a gateway.
@@ -86,6 +95,8 @@ impl Counts {
         Some(Usage {
             prompt: Tokens(self.input_tokens?),
             cached: Tokens(input.cached_tokens),
+            cached_audio: Tokens(input.cached_tokens_details.audio_tokens),
+            cached_image: Tokens(input.cached_tokens_details.image_tokens),
             prompt_audio: Tokens(input.audio_tokens),
             prompt_image: Tokens(input.image_tokens),
             completion: Tokens(self.output_tokens?),
@@ -105,6 +116,7 @@ mod tests {
         let usage = Usage {
             prompt: Tokens(30),
             cached: Tokens(4),
+            cached_audio: Tokens(3),
             prompt_audio: Tokens(10),
             completion: Tokens(7),
             completion_audio: Tokens(5),
@@ -121,7 +133,8 @@ mod tests {
             (
                 r#"{"type":"response.done","response":{"usage":{"total_tokens":37,"input_tokens":30,
                     "output_tokens":7,"input_token_details":{"text_tokens":20,"audio_tokens":10,
-                    "cached_tokens":4},"output_token_details":{"text_tokens":2,"audio_tokens":5}}}}"#,
+                    "cached_tokens":4,"cached_tokens_details":{"text_tokens":1,"audio_tokens":3}},
+                    "output_token_details":{"text_tokens":2,"audio_tokens":5}}}}"#,
                 Event::Done(Some(usage)),
             ),
             (r#"{"type":"response.done","response":{"status":"failed"}}"#, Event::Done(None)),
