@@ -154,6 +154,7 @@ impl Error {
             param: param.map(str::to_owned),
             code,
             entity: None,
+            details: None,
         };
         match self {
             Self::NotReady => of(503, "service_unavailable", None),

@@ -89,6 +89,7 @@ impl From<&CredentialError> for ErrorBody {
             param: Some(param.to_owned()),
             code: 401,
             entity: None,
+            details: None,
         }
     }
 }

@@ -12,6 +12,7 @@ mod chat;
 mod citation;
 mod delta;
 mod embed;
+mod extent;
 mod format;
 mod json;
 mod mend;
@@ -37,6 +38,7 @@ pub use tool::{Tool, ToolChoice};
 
 pub(crate) use chat::short;
 pub(crate) use citation::{bytes, characters};
+pub(crate) use extent::Extent;
 pub(crate) use json::is_too_deep;
 pub(crate) use one_by_one::OneByOne;
 pub(crate) use seal::{

@@ -88,6 +88,14 @@ pub enum EncodeError {
     },
 }
 
+impl EncodeError {
+    /// See [`BadRequest::details`].
+    pub(crate) fn details(&self) -> Option<serde_json::Value> {
+        let Self::BadRequest(bad) = self else { return None };
+        bad.details()
+    }
+}
+
 /// A POST of JSON to `url` with the deployment's headers and, if the credential is a key or a
 /// token, `Authorization: Bearer`.
 pub(crate) fn post(

@@ -6,6 +6,7 @@ use std::time::Duration;
 use dunlin_llm::openai::UpstreamError;
 use dunlin_llm::{BadFrame, BadReply};
 use http::StatusCode;
+use serde_json::Value;
 
 use crate::EncodeError;
 use crate::stream::StreamError;
@@ -179,6 +180,8 @@ pub struct ProviderError {
     pub kind: Option<String>,
     /// Who says so, as LiteLLM's messages have it.
     pub speaker: &'static str,
+    /// See [`UpstreamError::details`].
+    pub details: Option<Box<Value>>,
 }
 
 impl ProviderError {
@@ -201,8 +204,7 @@ impl ProviderError {
     #[must_use]
     pub fn response(speaker: &'static str, status: StatusCode, body: &[u8]) -> Self {
         let error = UpstreamError::parse(body);
-        let cause = Cause::of(status.as_u16(), &error);
-        Self { cause, message: error.message, kind: error.kind, speaker }
+        Self::said(Cause::of(status.as_u16(), &error), speaker, error)
     }
 
     /// The provider answered with a redirect. It is not followed: it could lead anywhere, with our key.
@@ -251,7 +253,7 @@ impl ProviderError {
             None if is_context_window(&error) => Cause::ContextWindow,
             None => Cause::BadReply,
         };
-        Self { cause, message: error.message, kind: error.kind, speaker }
+        Self::said(cause, speaker, error)
     }
 
     /// The provider's stream is broken.
@@ -294,7 +296,8 @@ impl ProviderError {
     pub fn unsendable(speaker: &'static str, error: &EncodeError) -> Self {
         let cause = Cause::of_unsent(error);
         let kind = (cause.status() == 400).then(|| "invalid_request_error".to_owned());
-        Self { kind, ..Self::own(cause, speaker, error.to_string()) }
+        let details = error.details().map(Box::new);
+        Self { kind, details, ..Self::own(cause, speaker, error.to_string()) }
     }
 
     /// The provider was not called: how it is to be called cannot be carried out.
@@ -303,8 +306,13 @@ impl ProviderError {
         Self::own(Cause::Misconfigured, speaker, why.to_string())
     }
 
+    fn said(cause: Cause, speaker: &'static str, error: UpstreamError) -> Self {
+        let UpstreamError { message, kind, details, .. } = error;
+        Self { cause, message, kind, speaker, details }
+    }
+
     fn own(cause: Cause, speaker: &'static str, message: impl Into<String>) -> Self {
-        Self { cause, message: message.into(), kind: None, speaker }
+        Self { cause, message: message.into(), kind: None, speaker, details: None }
     }
 
     /// The message for the client.

@@ -300,6 +300,7 @@ fn an_error_event_counts_by_its_code() {
             message: message.to_owned(),
             kind: None,
             code: code.map(str::to_owned),
+            details: None,
         };
         ProviderError::event("OpenAIException", error).cause
     };

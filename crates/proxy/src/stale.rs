@@ -194,6 +194,6 @@ fn unknown(message: &str) -> Response<Body> {
 fn error(told: Lines, status: StatusCode, kind: &str, message: &str) -> Response<Body> {
     let (message, code) = (message.to_owned(), status.as_u16());
     let kind = Some(kind.to_owned());
-    let error = ErrorBody { message, kind, param: None, code, entity: None };
+    let error = ErrorBody { message, kind, param: None, code, entity: None, details: None };
     headers::error(told, error.code, error.to_json())
 }

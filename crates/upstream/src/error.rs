@@ -48,6 +48,10 @@ fn hide(text: &str, key: &str) -> String {
 pub fn hiding(by: &Deployment, mut error: ProviderError) -> ProviderError {
     if let Some(key) = &by.target.api_key {
         error.message = hide(&error.message, key.expose());
+        error.details = error.details.filter(|details| {
+            let text = details.to_string();
+            hide(&text, key.expose()) == text
+        });
     }
     error
 }

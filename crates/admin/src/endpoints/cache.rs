@@ -29,6 +29,7 @@ async fn ping(_: Admin, _: Request) -> Result<Response, Error> {
         param: Some("cache_ping".to_owned()),
         code: 503,
         entity: None,
+        details: None,
     };
     Ok(answer(503, error.to_json()))
 }

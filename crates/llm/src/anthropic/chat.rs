@@ -86,6 +86,7 @@ fn param(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest> {
             let tier: String = value(member, "a text")?;
             chat.service_tier = Some(if tier == "standard_only" { "default".into() } else { tier });
         }
+        (_, "thread") => return Err(BadRequest::NoThread { route: Endpoint::Messages.route() }),
         (_, name) => chat.other.push((name.to_owned(), value(member, "a JSON value")?)),
     }
     Ok(())

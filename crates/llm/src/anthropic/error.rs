@@ -57,6 +57,9 @@ fn to_json(error: &ErrorBody) -> Value {
         told["entity_type"] = json!(kind);
         told["entity_id"] = json!(id);
     }
+    if let Some(details) = &error.details {
+        told["details"] = Value::clone(details);
+    }
     json!({"type": "error", "error": told})
 }
 

@@ -13,7 +13,7 @@ use crate::form::{
     Cache, Chat, Choice, Delta, Finish, Json, Message, Part, PartKind, Reply, Role, Source, Tool,
     ToolCall, ToolChoice,
 };
-use crate::openai::{self, ChatStyle, Entity, ErrorBody};
+use crate::openai::{self, ChatStyle, Entity, ErrorBody, UpstreamError};
 use crate::{BadRequest, ChatReply, Dialect, parse};
 
 const STAMP: Stamp<'static> = Stamp { model: "mine", id: "id", now: 1, request: "", turn: None };
@@ -357,10 +357,55 @@ fn calls_whose_pieces_are_mixed_come_out_one_by_one() {
             "delta 0 {\"a\":1}",
             "stop 0",
             "start 1 c7",
-            "delta 1 {\"b\":2}",
+            "delta 1 {\"b\":",
+            "delta 1 2}",
             "stop 1",
             "start 2 c4294967295",
             "stop 2",
+            "message_delta tool_use",
+            "message_stop",
+        ]
+    );
+}
+
+#[test]
+fn what_is_said_in_the_midst_of_a_call_waits_for_its_end() {
+    let text = |text: &str| Delta::Text { choice: 0, text: text.into() };
+    let thought = Delta::Thinking { choice: 0, text: "hm".into() };
+    let deltas = vec![
+        start(),
+        call(0),
+        arguments(0, "{\"a\":"),
+        text("\n"),
+        call(1),
+        arguments(1, "{\"b\":2"),
+        thought,
+        arguments(0, "1}"),
+        arguments(1, "}"),
+        text("so"),
+        Delta::Finish { choice: 0, finish: Finish::ToolCalls },
+    ];
+    assert_eq!(
+        events(deltas),
+        [
+            "message_start",
+            "start 0 c0",
+            "delta 0 {\"a\":",
+            "delta 0 1}",
+            "stop 0",
+            "start 1",
+            "delta 1",
+            "stop 1",
+            "start 2 c1",
+            "delta 2 {\"b\":2",
+            "delta 2 }",
+            "stop 2",
+            "start 3",
+            "delta 3 hm",
+            "stop 3",
+            "start 4",
+            "delta 4 so",
+            "stop 4",
             "message_delta tool_use",
             "message_stop",
         ]
@@ -381,6 +426,34 @@ fn the_last_event_counts_all() {
 }
 
 #[test]
+fn details_of_an_error_reach_anthropics_clients_alone() {
+    let of = |details: &Value| {
+        let said = json!({"type": "error", "error":
+            {"type": "invalid_request_error", "message": "m", "details": details}});
+        UpstreamError::parse(said.to_string().as_bytes()).details
+    };
+    let details = json!({"error_code": "thread_not_found"});
+    assert_eq!(of(&details).as_deref(), Some(&details));
+    for others in [json!([{"reason": "x"}]), json!({"reason": "x"}), json!("x"), Value::Null] {
+        assert_eq!(of(&others), None, "{others}");
+    }
+    assert_eq!(of(&json!({"error_code": "x", "more": "y".repeat(5000)})), None);
+    let error = ErrorBody {
+        message: "m".into(),
+        kind: None,
+        param: None,
+        code: 400,
+        entity: None,
+        details: of(&details),
+    };
+    let told = |endpoint: Endpoint| -> Value {
+        serde_json::from_slice(&endpoint.error_body(&error)).unwrap()
+    };
+    assert_eq!(told(Endpoint::Messages)["error"]["details"], details);
+    assert_eq!(told(Endpoint::ChatCompletions)["error"].get("details"), None);
+}
+
+#[test]
 fn errors_have_anthropics_shape() {
     for (code, kind) in [
         (400, "invalid_request_error"),
@@ -394,8 +467,14 @@ fn errors_have_anthropics_shape() {
         (503, "api_error"),
         (529, "overloaded_error"),
     ] {
-        let error =
-            ErrorBody { message: "words".into(), kind: None, param: None, code, entity: None };
+        let error = ErrorBody {
+            message: "words".into(),
+            kind: None,
+            param: None,
+            code,
+            entity: None,
+            details: None,
+        };
         let body = format!(r#"{{"type":"error","error":{{"type":"{kind}","message":"words"}}}}"#);
         assert_eq!(Endpoint::Messages.error_body(&error), body);
         let frame = format!("event: error\ndata: {body}\n\n");
@@ -408,7 +487,14 @@ fn errors_have_anthropics_shape() {
     }
     // Who is not let in is told so in LiteLLM's words; Anthropic's clients know it for an error.
     let (message, kind) = ("words".to_owned(), Some("auth_error".to_owned()));
-    let error = ErrorBody { message, kind, param: Some("None".into()), code: 401, entity: None };
+    let error = ErrorBody {
+        message,
+        kind,
+        param: Some("None".into()),
+        code: 401,
+        entity: None,
+        details: None,
+    };
     let body: Value = serde_json::from_slice(&Endpoint::Messages.credential_body(&error)).unwrap();
     let told = json!({"message": "words", "type": "auth_error", "param": "None", "code": "401"});
     assert_eq!(body, json!({"type": "error", "error": told}));

@@ -1,15 +1,14 @@
-//! Parallel calls, one after the other. Some servers mix the pieces of theirs; clients of Anthropic's
-//! messages and of OpenAI's responses read one item at a time.
+//! One item after the other. Some servers mix the pieces of parallel calls, or speak in the midst of
+//! a call; clients of Anthropic's messages and of OpenAI's responses read one item at a time.
 
 use std::collections::VecDeque;
 
-use super::Delta;
+use super::{Delta, Extent};
 
-/// The most that calls which wait for another's end may hold, in bytes of arguments. Beyond it none
-/// waits any more.
+/// The most that may wait for the end of a call, in bytes. Beyond it nothing waits any more.
 const MAX_HELD_BYTES: usize = 4 << 20;
 
-/// Holds back calls that begin before another one's arguments are whole.
+/// Holds back what begins before a call's arguments are whole.
 #[derive(Default)]
 pub(crate) struct OneByOne {
     open: Option<Open>,
@@ -22,37 +21,45 @@ struct Open {
     arguments: Extent,
 }
 
+/// What waits, and, if it is a call, what has come of its arguments.
 struct Held {
-    call: u32,
-    begins: Delta,
+    delta: Delta,
     arguments: String,
 }
 
 impl OneByOne {
-    /// Hands on whatever it is the turn of. Calls that wait come before whatever is no call.
+    /// Hands on whatever it is the turn of.
     pub(crate) fn push(&mut self, delta: Delta, mut on: impl FnMut(Delta)) {
         match &delta {
-            Delta::ToolCall { choice: 0, call, .. } => {
-                let call = *call;
-                if self.open.as_ref().is_some_and(|open| !open.arguments.is_whole()) {
-                    let arguments = String::new();
-                    self.held.push_back(Held { call, begins: delta, arguments });
-                    return;
+            Delta::Arguments { choice: 0, call, text } => {
+                let Some(open) = self.open.as_mut().filter(|open| open.call == *call) else {
+                    return self.hold_arguments(*call, text, on);
+                };
+                open.arguments.read(text);
+                let is_whole = open.arguments.is_whole();
+                on(delta);
+                if is_whole {
+                    self.hand_on(on);
                 }
-                self.release(&mut on);
-                self.open = Some(Open { call, arguments: Extent::default() });
             }
-            Delta::Arguments { choice: 0, call, text } => match &mut self.open {
-                Some(open) if open.call == *call => open.arguments.read(text),
-                Some(_) | None => return self.hold(*call, text, on),
-            },
-            Delta::Text { choice: 0, .. }
+            Delta::ToolCall { choice: 0, .. }
+            | Delta::Text { choice: 0, .. }
             | Delta::Refusal { choice: 0, .. }
             | Delta::Thinking { choice: 0, .. }
             | Delta::Signature { choice: 0, .. }
             | Delta::RedactedThinking { choice: 0, .. }
-            | Delta::Media { choice: 0, .. }
-            | Delta::Finish { choice: 0, .. } => self.release(&mut on),
+            | Delta::Citation { choice: 0, .. }
+            | Delta::Logprobs { choice: 0, .. } => {
+                if self.waits() {
+                    return self.hold(delta, on);
+                }
+                self.open = Open::of(&delta);
+                on(delta);
+            }
+            Delta::Media { choice: 0, .. } | Delta::Finish { choice: 0, .. } => {
+                self.release(&mut on);
+                on(delta);
+            }
             Delta::Start { .. }
             | Delta::Text { .. }
             | Delta::Refusal { .. }
@@ -66,62 +73,86 @@ impl OneByOne {
             | Delta::Citation { .. }
             | Delta::Finish { .. }
             | Delta::Usage(_)
-            | Delta::Served(_) => {}
+            | Delta::Served(_) => on(delta),
         }
-        on(delta);
     }
 
-    /// Hands on all calls that wait: no more comes of the one before.
+    /// Hands on all that waits: no more comes of any call.
     pub(crate) fn release(&mut self, mut on: impl FnMut(Delta)) {
         self.open = None;
-        self.held_bytes = 0;
-        for Held { call, begins, arguments } in self.held.drain(..) {
-            on(begins);
+        while !self.held.is_empty() {
+            self.hand_on(&mut on);
+        }
+    }
+
+    fn waits(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| !open.arguments.is_whole())
+    }
+
+    /// Hands on what waits, as far as the next call that is not whole.
+    fn hand_on(&mut self, mut on: impl FnMut(Delta)) {
+        while let Some(Held { delta, arguments }) = self.held.pop_front() {
+            self.held_bytes = self.held_bytes.saturating_sub(weight(&delta) + arguments.len());
+            self.open = Open::of(&delta);
+            on(delta);
+            let Some(open) = &mut self.open else { continue };
+            open.arguments.read(&arguments);
+            let (call, is_whole) = (open.call, open.arguments.is_whole());
             if !arguments.is_empty() {
                 on(Delta::Arguments { choice: 0, call, text: arguments });
+            }
+            if !is_whole {
+                return;
             }
         }
     }
 
+    fn hold(&mut self, delta: Delta, on: impl FnMut(Delta)) {
+        self.held_bytes += weight(&delta);
+        self.held.push_back(Held { delta, arguments: String::new() });
+        self.bound(on);
+    }
+
     /// More of a call that waits; what is of no such call is of one that is over, or of none.
-    fn hold(&mut self, call: u32, text: &str, on: impl FnMut(Delta)) {
-        let Some(held) = self.held.iter_mut().find(|held| held.call == call) else { return };
+    fn hold_arguments(&mut self, call: u32, text: &str, on: impl FnMut(Delta)) {
+        let is_it =
+            |held: &Held| matches!(held.delta, Delta::ToolCall { call: of, .. } if of == call);
+        let Some(held) = self.held.iter_mut().find(|held| is_it(held)) else { return };
         held.arguments.push_str(text);
         self.held_bytes += text.len();
+        self.bound(on);
+    }
+
+    fn bound(&mut self, on: impl FnMut(Delta)) {
         if self.held_bytes > MAX_HELD_BYTES {
             self.release(on);
         }
     }
 }
 
-/// How far a JSON object that comes in pieces has come.
-#[derive(Default)]
-struct Extent {
-    depth: u32,
-    is_in_string: bool,
-    is_escaped: bool,
-    has_closed: bool,
+impl Open {
+    fn of(delta: &Delta) -> Option<Self> {
+        let Delta::ToolCall { call, .. } = delta else { return None };
+        Some(Self { call: *call, arguments: Extent::default() })
+    }
 }
 
-impl Extent {
-    fn read(&mut self, text: &str) {
-        for byte in text.bytes() {
-            match byte {
-                _ if self.is_escaped => self.is_escaped = false,
-                b'\\' if self.is_in_string => self.is_escaped = true,
-                b'"' => self.is_in_string = !self.is_in_string,
-                _ if self.is_in_string => {}
-                b'{' | b'[' => self.depth = self.depth.saturating_add(1),
-                b'}' | b']' => {
-                    self.depth = self.depth.saturating_sub(1);
-                    self.has_closed = self.depth == 0;
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn is_whole(&self) -> bool {
-        self.has_closed && self.depth == 0
-    }
+/// What it takes to hold it, about.
+fn weight(delta: &Delta) -> usize {
+    let text = match delta {
+        Delta::Text { text, .. }
+        | Delta::Refusal { text, .. }
+        | Delta::Thinking { text, .. }
+        | Delta::Arguments { text, .. } => text.len(),
+        Delta::Signature { signature, .. } => signature.len(),
+        Delta::RedactedThinking { data, .. } => data.len(),
+        Delta::ToolCall { id, name, .. } => id.len() + name.len(),
+        Delta::Citation { .. } | Delta::Logprobs { .. } => 1 << 10,
+        Delta::Start { .. }
+        | Delta::Media { .. }
+        | Delta::Finish { .. }
+        | Delta::Usage(_)
+        | Delta::Served(_) => 0,
+    };
+    text + size_of::<Delta>()
 }

@@ -511,7 +511,8 @@ fn deltas_reach_googles_clients_as_frames() {
 #[test]
 fn errors_have_googles_shape() {
     let (message, kind, param) = ("m".to_owned(), None, None);
-    let error = crate::openai::ErrorBody { message, kind, param, code: 429, entity: None };
+    let error =
+        crate::openai::ErrorBody { message, kind, param, code: 429, entity: None, details: None };
     let json = r#"{"error":{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED"}}"#;
     assert_eq!(Endpoint::GenerateContent.error_body(&error), json);
     assert_eq!(Endpoint::StreamGenerateContent.error_frame(&error), format!("data: {json}\n\n"));

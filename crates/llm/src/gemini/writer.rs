@@ -12,19 +12,26 @@ use super::wire::{CandidateOut, ContentOut, Part};
 use super::write::{called, said};
 use crate::Usage;
 use crate::endpoint::{Stamp, StreamWriter};
-use crate::form::{Citation, Delta, Finish, Json, ToolCall, in_base64, seal_of_redacted};
+use crate::form::{Citation, Delta, Extent, Finish, Json, ToolCall, in_base64, seal_of_redacted};
 
 /// Writes the frames of one stream. Calls go out whole, and the reasons for the end with the count
 /// of tokens in the last frame, as Google has it.
 pub(crate) struct Writer {
     id: String,
     model: String,
-    /// Calls whose arguments are still coming: of which choice, and which call of it.
-    calls: Vec<(u32, u32, ToolCall)>,
+    calls: Vec<Coming>,
     finished: Vec<(u32, Finish)>,
     usage: Option<Usage>,
     /// What each choice has said, and the sources of it: they go out behind it.
     told: BTreeMap<u32, (String, Vec<Citation>)>,
+}
+
+/// A call whose arguments are still coming.
+struct Coming {
+    choice: u32,
+    call: u32,
+    made: ToolCall,
+    arguments: Extent,
 }
 
 impl Writer {
@@ -53,19 +60,16 @@ impl Writer {
     }
 
     fn part(&mut self, choice: u32, part: &Part, out: &mut Vec<u8>) {
-        self.flush_calls(Some(choice), out);
+        self.flush_calls(|call| call.choice == choice && call.arguments.is_whole(), out);
         self.frame(out, &[candidate(choice, Json::of(part), None)], None);
     }
 
-    /// Writes the calls of one choice, or of all.
-    fn flush_calls(&mut self, choice: Option<u32>, out: &mut Vec<u8>) {
-        let is_due = |of: u32| choice.is_none_or(|choice| choice == of);
+    fn flush_calls(&mut self, is_due: impl Fn(&Coming) -> bool, out: &mut Vec<u8>) {
         let calls = std::mem::take(&mut self.calls);
-        let (due, kept) = calls.into_iter().partition(|(of, ..)| is_due(*of));
+        let (due, kept): (Vec<Coming>, Vec<Coming>) = calls.into_iter().partition(is_due);
         self.calls = kept;
-        let due: Vec<(u32, u32, ToolCall)> = due;
-        for (choice, _, call) in due {
-            self.frame(out, &[candidate(choice, Json::of(&called(&call)), None)], None);
+        for Coming { choice, made, .. } in due {
+            self.frame(out, &[candidate(choice, Json::of(&called(&made)), None)], None);
         }
     }
 }
@@ -115,17 +119,18 @@ impl StreamWriter for Writer {
             }
             Delta::ToolCall { choice, call, id, name, signature } => {
                 let made = ToolCall { id, name, arguments: String::new(), signature };
-                self.calls.push((choice, call, made));
+                self.calls.push(Coming { choice, call, made, arguments: Extent::default() });
             }
             Delta::Arguments { choice, call, text } => {
                 let mut calls = self.calls.iter_mut();
-                if let Some((.., made)) = calls.find(|(of, at, _)| (*of, *at) == (choice, call)) {
-                    made.arguments.push_str(&text);
+                if let Some(coming) = calls.find(|of| (of.choice, of.call) == (choice, call)) {
+                    coming.arguments.read(&text);
+                    coming.made.arguments.push_str(&text);
                 }
             }
             Delta::Media { choice, media } => {
                 for part in said(&[media.into()]) {
-                    self.flush_calls(Some(choice), out);
+                    self.flush_calls(|call| call.choice == choice, out);
                     self.frame(out, &[candidate(choice, part, None)], None);
                 }
             }
@@ -144,7 +149,7 @@ impl StreamWriter for Writer {
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
-        self.flush_calls(None, out);
+        self.flush_calls(|_| true, out);
         let finished = std::mem::take(&mut self.finished);
         let empty = Json::of(&text(String::new()));
         let candidates: Vec<CandidateOut> = finished

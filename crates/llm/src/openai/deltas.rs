@@ -80,14 +80,23 @@ struct WireDelta {
     audio: Option<Value>,
 }
 
+/// A call that has begun.
+#[derive(Debug)]
+struct Begun {
+    choice: u32,
+    /// As its server counts. Some have one index for all calls: another id is another call there.
+    index: u32,
+    id: Option<String>,
+}
+
 /// What must be remembered between the frames of one stream.
 #[derive(Debug, Default)]
 pub struct DeltaReader {
     started: bool,
     /// Empty, with room for those of the next frame.
     deltas: Vec<Delta>,
-    /// Calls that have begun: choice and number.
-    calls: Vec<(u32, u32)>,
+    /// Calls that have begun.
+    calls: Vec<Begun>,
     /// Sources beside the answer, and what has been said that may refer to them.
     sources: Sources,
     said: BTreeMap<u32, String>,
@@ -217,7 +226,7 @@ impl DeltaReader {
             self.call(choice, call.index.unwrap_or(at), call, out)?;
         }
         if let Some(word) = wire.finish_reason.filter(|word| !FAILED.contains(&&**word)) {
-            let is_call = self.calls.iter().any(|(of, _)| *of == choice);
+            let is_call = self.calls.iter().any(|begun| begun.choice == choice);
             let named = finish_named(&word);
             let finish = if is_call && named == Finish::Stop {
                 Finish::ToolCalls
@@ -243,21 +252,37 @@ impl DeltaReader {
     fn call(
         &mut self,
         choice: u32,
-        call: u32,
+        index: u32,
         mut wire: WireCall,
         out: &mut Vec<Delta>,
     ) -> Result<(), BadFrame> {
         let (seal, called) = (wire.seal(), wire.function);
         let (name, arguments) = called.map_or((None, None), |f| (f.name, f.arguments));
-        if !self.calls.contains(&(choice, call)) {
-            self.calls.push((choice, call));
-            let name = name.filter(|name| !name.is_empty()).ok_or(BadFrame::Unnamed)?;
-            let id = wire.id.unwrap_or_else(|| format!("call_{choice}_{call}"));
-            let (id, behind_id) = unsealed(&id);
-            out.push(Delta::ToolCall { choice, call, id, name, signature: seal.or(behind_id) });
-        }
+        let name = name.filter(|name| !name.is_empty());
+        let call = match self.begun(choice, index, wire.id.as_deref().filter(|_| name.is_some())) {
+            Some(call) => call,
+            None => {
+                let call = self.calls.iter().filter(|begun| begun.choice == choice).count();
+                let call = u32::try_from(call).unwrap_or(u32::MAX);
+                self.calls.push(Begun { choice, index, id: wire.id.clone() });
+                let name = name.ok_or(BadFrame::Unnamed)?;
+                let id = wire.id.unwrap_or_else(|| format!("call_{choice}_{call}"));
+                let (id, behind_id) = unsealed(&id);
+                out.push(Delta::ToolCall { choice, call, id, name, signature: seal.or(behind_id) });
+                call
+            }
+        };
         let arguments = arguments.filter(|text| !text.is_empty());
         out.extend(arguments.map(|text| Delta::Arguments { choice, call, text }));
         Ok(())
+    }
+
+    /// The number of the call that a piece is of, if that has begun. One with a name and an id of
+    /// its own begins another.
+    fn begun(&self, choice: u32, index: u32, named: Option<&str>) -> Option<u32> {
+        let calls = self.calls.iter().filter(|begun| begun.choice == choice);
+        let (call, begun) = (0..).zip(calls).filter(|(_, begun)| begun.index == index).last()?;
+        let ids = named.filter(|id| !id.is_empty()).zip(begun.id.as_deref());
+        ids.is_none_or(|(named, begun)| named == begun).then_some(call)
     }
 }

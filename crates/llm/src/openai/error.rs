@@ -52,6 +52,8 @@ pub struct ErrorBody {
     pub code: u16,
     /// Whose budget refused the request, if one did.
     pub entity: Option<Entity>,
+    /// What Anthropic's clients act by, beside the words. Nobody else is told.
+    pub details: Option<Box<Value>>,
 }
 
 /// Who an error is about: on the wire `entity_type` and `entity_id`, and nothing where it is nobody.
@@ -130,6 +132,8 @@ pub struct UpstreamError {
     pub kind: Option<String>,
     /// Its `code`, which may be a word or a status.
     pub code: Option<String>,
+    /// Anthropic's `details`, which name themselves by an `error_code`; at most 4 KiB.
+    pub details: Option<Box<Value>>,
 }
 
 impl UpstreamError {
@@ -146,7 +150,7 @@ impl UpstreamError {
             "" => "the provider gave no reason",
             text => text,
         };
-        Self { message: message.to_owned(), kind: None, code: None }
+        Self { message: message.to_owned(), ..Self::default() }
     }
 
     /// The error in a body whose status says that all is well, as some servers and what stands before
@@ -187,7 +191,7 @@ impl UpstreamError {
         let code = MINIMAX.iter().find(|(known, _)| *known == number).map(|(_, word)| *word);
         let message = said.get("status_msg").and_then(Value::as_str).unwrap_or_default();
         let message = shortened(format!("{message} ({number})"));
-        Some(Self { message, kind: None, code: code.map(str::to_owned) })
+        Some(Self { message, code: code.map(str::to_owned), ..Self::default() })
     }
 
     /// One of the choices failed.
@@ -248,11 +252,12 @@ impl UpstreamError {
                     ),
                     kind: word(fields.get("type")),
                     code: word(fields.get("code")),
+                    details: details(fields.get("details")),
                 });
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => return None,
         };
-        Some(Self { message: shortened(message.to_owned()), kind: None, code: None })
+        Some(Self { message: shortened(message.to_owned()), ..Self::default() })
     }
 }
 
@@ -262,6 +267,11 @@ fn word(value: Option<&Value>) -> Option<String> {
         Value::Number(number) => Some(number.to_string()),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
+}
+
+fn details(value: Option<&Value>) -> Option<Box<Value>> {
+    let value = value.filter(|value| value.get("error_code").is_some_and(Value::is_string))?;
+    (value.to_string().len() <= MAX_WORDS).then(|| Box::new(value.clone()))
 }
 
 fn shortened(mut words: String) -> String {

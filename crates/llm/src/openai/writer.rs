@@ -102,8 +102,9 @@ pub(crate) struct ChatWriter {
     texts: BTreeMap<(u32, u32), String>,
     /// The only call of each choice that is told, where the client knows no more.
     only: BTreeMap<u32, u32>,
-    /// How many pictures each choice has.
-    images: BTreeMap<u32, usize>,
+    /// How many entries each choice has in each of its lists: OpenAI's own clients put the pieces of
+    /// a list together by their `index`.
+    listed: BTreeMap<(u32, &'static str), usize>,
     /// Of a sound.
     sound: Value,
     /// What each choice has thought and not sealed yet: the block to be sent back holds it whole.
@@ -121,7 +122,7 @@ impl ChatWriter {
             style: Calls::of(stamp.request),
             texts: BTreeMap::new(),
             only: BTreeMap::new(),
-            images: BTreeMap::new(),
+            listed: BTreeMap::new(),
             sound: sound("", "", stamp),
             thoughts: BTreeMap::new(),
         }
@@ -188,9 +189,8 @@ impl ChatWriter {
     fn media(&mut self, choice: u32, media: &PartKind, out: &mut Vec<u8>) {
         let delta = match media {
             PartKind::Image { source, .. } => {
-                let index = self.images.entry(choice).or_default();
-                *index += 1;
-                json!({"images": [image(*index - 1, source)]})
+                let index = self.next_of(choice, "images");
+                json!({"images": [image(index, source)]})
             }
             PartKind::Audio { data, transcript, .. } => {
                 let mut sound = self.sound.clone();
@@ -215,6 +215,18 @@ impl ChatWriter {
             delta["role"] = "assistant".into();
         }
         self.frames.write(out, ChoiceOut { index: choice, delta }, None);
+    }
+
+    /// The index of the next entry of a list.
+    fn next_of(&mut self, choice: u32, list: &'static str) -> usize {
+        let listed = self.listed.entry((choice, list)).or_default();
+        *listed += 1;
+        *listed - 1
+    }
+
+    fn think(&mut self, choice: u32, mut block: Value, out: &mut Vec<u8>) {
+        block["index"] = self.next_of(choice, "thinking_blocks").into();
+        self.delta(choice, json!({"thinking_blocks": [block]}), out);
     }
 
     fn begins(&mut self, choice: u32) -> bool {
@@ -244,11 +256,10 @@ impl StreamWriter for ChatWriter {
                 let thought = thought.unwrap_or_default();
                 let block =
                     json!({"type": "thinking", "thinking": thought, "signature": signature});
-                self.delta(choice, json!({"thinking_blocks": [block]}), out);
+                self.think(choice, block, out);
             }
             Delta::RedactedThinking { choice, data } => {
-                let block = json!({"type": "redacted_thinking", "data": data});
-                self.delta(choice, json!({"thinking_blocks": [block]}), out);
+                self.think(choice, json!({"type": "redacted_thinking", "data": data}), out);
             }
             Delta::ToolCall { choice, call, id, name, signature } => {
                 let begun = ToolCall { id, name, arguments: String::new(), signature };
@@ -268,7 +279,8 @@ impl StreamWriter for ChatWriter {
             }
             Delta::Citation { choice, citation } => {
                 let mut delta = json!({});
-                if let Some(annotation) = annotations::write(&citation) {
+                if let Some(mut annotation) = annotations::write(&citation) {
+                    annotation["index"] = self.next_of(choice, "annotations").into();
                     delta["annotations"] = json!([annotation]);
                 }
                 if let Some(said) = annotations::original(&citation) {

@@ -1,5 +1,7 @@
 //! Why a body is not a request, as its client is told.
 
+use serde_json::{Value, json};
+
 use crate::endpoint::Endpoint;
 use crate::openai::ErrorBody;
 
@@ -87,6 +89,15 @@ pub enum BadRequest {
         /// The member.
         name: String,
     },
+    /// A conversation that its server is to remember, where none does.
+    #[error(
+        "{route}: 'thread' is not supported by this model: its server remembers no conversation. \
+         Send the whole of it."
+    )]
+    NoThread {
+        /// The endpoint.
+        route: &'static str,
+    },
     /// A header of the gateway's with a value it cannot read.
     #[error("Invalid value for header '{name}': expected {expected}.")]
     BadHeader {
@@ -108,12 +119,20 @@ impl BadRequest {
         Self::CredentialInBody { route: endpoint.route(), name: name.to_owned() }
     }
 
+    /// What Anthropic's clients act by: they go on without what is not supported.
+    #[must_use]
+    pub fn details(&self) -> Option<Value> {
+        let Self::NoThread { .. } = self else { return None };
+        Some(json!({"error_code": "thread_unsupported_request", "unsupported": ["thread"]}))
+    }
+
     fn param(&self) -> Option<&str> {
         match self {
             Self::Malformed { .. } | Self::NotAnObject | Self::Multipart { .. } => {
                 Some("request_body")
             }
             Self::MissingModel => None,
+            Self::NoThread { .. } => Some("thread"),
             Self::Missing { name, .. } | Self::BadHeader { name, .. } => Some(name),
             Self::Duplicate { name }
             | Self::Invalid { name, .. }
@@ -132,6 +151,7 @@ impl From<&BadRequest> for ErrorBody {
             param: bad.param().map(str::to_owned),
             code: 400,
             entity: None,
+            details: bad.details().map(Box::new),
         }
     }
 }

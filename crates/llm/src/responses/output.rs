@@ -237,7 +237,7 @@ pub fn read_reply(body: &[u8]) -> Result<Result<Reply, UpstreamError>, BadReply>
 
 pub(super) fn cancelled() -> UpstreamError {
     let message = "the response was cancelled".to_owned();
-    UpstreamError { message, kind: None, code: None }
+    UpstreamError { message, ..UpstreamError::default() }
 }
 
 fn add(choice: &mut Choice, item: Item, characters: &mut u64) {

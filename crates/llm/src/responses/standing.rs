@@ -146,8 +146,14 @@ mod tests {
             assert!(is_end(&event) && !is_end(b"event: response.created\ndata: {}\n\n"));
         }
         let message = "it \"broke\"".to_owned();
-        let error =
-            crate::openai::ErrorBody { message, kind: None, param: None, code: 500, entity: None };
+        let error = crate::openai::ErrorBody {
+            message,
+            kind: None,
+            param: None,
+            code: 500,
+            entity: None,
+            details: None,
+        };
         let frame = crate::responses::error_frame(&error);
         let before = b"event: x\ndata: {\"text\":\"event: error\"}\n\n";
         let frames = [&before[..], &frame[..]].concat();

@@ -288,6 +288,7 @@ fn failure(frame: &Frame, message: Option<String>) -> UpstreamError {
         message: message.unwrap_or_else(|| frame.kind.clone()),
         kind: Some(frame.kind.clone()),
         code: status.map(str::to_owned),
+        details: None,
     }
 }
 

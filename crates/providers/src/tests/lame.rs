@@ -215,6 +215,74 @@ fn a_call_without_a_name_is_an_error_whole_and_streamed() {
     assert_eq!(streamed("cohere", CHAT, &frame(&event)).unwrap_err(), expected);
 }
 
+/// Google's compatible server has one index for all calls.
+#[test]
+fn calls_of_one_index_are_told_by_their_ids() {
+    let piece = |id: Value, name: Value, arguments: &str| {
+        let call =
+            json!({"index": 0, "id": id, "function": {"name": name, "arguments": arguments}});
+        frame(&choice(&json!({"index": 0, "delta": {"tool_calls": [call]}})))
+    };
+    let pieces = [
+        piece(json!("a"), json!("f"), r#"{"x":"#),
+        piece(Value::Null, Value::Null, "1}"),
+        piece(json!("a"), json!("f"), ""),
+        piece(json!("b"), json!("g"), r#"{"y":2}"#),
+        frame(&choice(&json!({"index": 0, "delta": {}, "finish_reason": "tool_calls"}))),
+        "data: [DONE]\n\n".to_owned(),
+    ];
+    let told = streamed("openai", Endpoint::Responses, &pieces.concat()).unwrap();
+    let output = &told.last().unwrap()["response"]["output"];
+    let calls: Vec<[&str; 3]> = output
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| ["call_id", "name", "arguments"].map(|name| item[name].as_str().unwrap()))
+        .collect();
+    assert_eq!(calls, [["a", "f", r#"{"x":1}"#], ["b", "g", r#"{"y":2}"#]], "{told:?}");
+}
+
+#[test]
+fn a_call_in_whose_midst_more_is_said_reaches_everyone_whole() {
+    let delta = |delta: Value| frame(&choice(&json!({"index": 0, "delta": delta})));
+    let call = |call: Value| delta(json!({"tool_calls": [call]}));
+    let pieces = [
+        call(json!({"index": 0, "id": "a", "function": {"name": "f", "arguments": "{\"x\":"}})),
+        delta(json!({"content": "\n"})),
+        delta(json!({"reasoning_content": "hm"})),
+        call(json!({"index": 0, "function": {"arguments": "1}"}})),
+        frame(&choice(&json!({"index": 0, "delta": {}, "finish_reason": "tool_calls"}))),
+        "data: [DONE]\n\n".to_owned(),
+    ];
+    let said = pieces.concat();
+    let responses = streamed("hosted_vllm", Endpoint::Responses, &said).unwrap();
+    let output = &responses.last().unwrap()["response"]["output"];
+    assert_eq!(output[0]["arguments"], r#"{"x":1}"#, "{output}");
+    let google = streamed("hosted_vllm", Endpoint::StreamGenerateContent, &said).unwrap();
+    let called =
+        |event: &Value| event.pointer("/candidates/0/content/parts/0/functionCall/args").cloned();
+    let called: Vec<Value> = google.iter().filter_map(called).collect();
+    assert_eq!(called, [json!({"x": 1})], "{google:?}");
+}
+
+#[test]
+fn a_conversation_is_remembered_by_who_can_and_else_refused_so_that_clients_go_on() {
+    let asks = json!({"thread": {"type": "continue", "previous_message_id": "msg_1"}});
+    let request = asking(MESSAGES, &asks);
+    let encode = |id: &str| {
+        let key = Credential::Key(Secret::new("k"));
+        let to = Target { api_base: "http://u".into(), ..target() };
+        find(id).unwrap().encode(&request, &to, &key, UnixMillis(0))
+    };
+    let error = ProviderError::unsendable("x", &encode("hosted_vllm").unwrap_err());
+    assert_eq!(error.cause.status(), 400);
+    let details = json!({"error_code": "thread_unsupported_request", "unsupported": ["thread"]});
+    assert_eq!(error.details.as_deref(), Some(&details));
+    let sent = encode("anthropic").unwrap();
+    let body: Value = serde_json::from_slice(sent.body()).unwrap();
+    assert_eq!(body["thread"], asks["thread"]);
+}
+
 #[test]
 fn nothing_is_no_count() {
     let usage = |id: &str, client: Endpoint, body: &Value| {

@@ -114,7 +114,14 @@ pub(crate) async fn one(
     }
     let detail = format!("The model `{id}` does not exist or is not accessible");
     if anthropic::is_asked_for(&headers) {
-        let error = ErrorBody { message: detail, kind: None, param: None, code: 404, entity: None };
+        let error = ErrorBody {
+            message: detail,
+            kind: None,
+            param: None,
+            code: 404,
+            entity: None,
+            details: None,
+        };
         let call = Call::of_headers(&proxy, Endpoint::Messages, &headers);
         let mut told = Lines::default();
         told::of_failure(&mut told, &call, None);

@@ -345,7 +345,7 @@ impl Refused {
 
 pub(crate) fn own(code: u16, kind: &str, message: impl Into<String>) -> ErrorBody {
     let (message, kind) = (message.into(), Some(kind.to_owned()));
-    ErrorBody { message, kind, param: None, code, entity: None }
+    ErrorBody { message, kind, param: None, code, entity: None, details: None }
 }
 
 pub(crate) fn of_failure(failure: &Failure) -> ErrorBody {
@@ -359,6 +359,7 @@ fn of_error(error: &ProviderError) -> ErrorBody {
         param: None,
         code: error.cause.status(),
         entity: None,
+        details: error.details.clone(),
     }
 }
 

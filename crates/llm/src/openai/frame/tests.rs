@@ -149,6 +149,7 @@ fn errors_have_the_shape_clients_know() {
         param: Some("None".to_owned()),
         code: 408,
         entity: None,
+        details: None,
     };
     let json =
         r#"{"error":{"message":"litellm.Timeout: \"x\"","type":null,"param":"None","code":"408"}}"#;
