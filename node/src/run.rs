@@ -183,11 +183,19 @@ async fn say_ready(mut able: watch::Receiver<bool>, clock: Clock, api: SocketAdd
     }
 }
 
-/// Waits for Ctrl-C or SIGTERM.
+/// Waits for Ctrl-C or SIGTERM. A SIGHUP, which a closed terminal sends, and whoever means that files
+/// are to be read again, stops nobody's requests.
 async fn asked_to_stop() -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminate.recv() => Ok(()),
+    let mut hang_up = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => return interrupted,
+            _ = terminate.recv() => return Ok(()),
+            _ = hang_up.recv() => info!(
+                "SIGHUP changes nothing: settings are changed over the API, a file is read at start, \
+                 and SIGTERM stops this node"
+            ),
+        }
     }
 }

@@ -217,10 +217,12 @@ impl Money {
         self.0.wake.notify_one();
     }
 
-    /// For how long no leader with a majority was heard, if that is longer than it takes to elect one.
+    /// For how long no leader with a majority was heard, if that is longer than it takes to elect one
+    /// and this node does not know why: what it slept through was no silence.
     fn silence(&self, now: MonoMillis) -> Option<Duration> {
-        let heard = self.0.consensus.leader_heard().unwrap_or_default();
-        Some(now.since(heard)).filter(|silence| *silence > LEADERLESS)
+        let consensus = &self.0.consensus;
+        let heard = consensus.leader_heard().unwrap_or_default();
+        Some(now.since(heard)).filter(|silence| *silence > LEADERLESS && !consensus.finds_back())
     }
 
     fn plan(&self, about: &About) -> Plan {

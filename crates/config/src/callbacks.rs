@@ -24,6 +24,8 @@ pub use receiver::{
 
 /// Callbacks of one list or of one team; more make no sense.
 pub const MAX_CALLBACKS: usize = 16;
+/// What becomes of a receiver that cannot be sent to.
+const NOTHING_SENT: &str = "nothing is sent there";
 
 /// What is sent where.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -203,6 +205,12 @@ impl Reader<'_> {
                 Some((name, value.filter(|value| !value.is_empty())?))
             })
             .collect();
+        if let Some((node, variable)) = options.and_then(unset) {
+            let why = format!("{what}: `{name}`: environment variable `{variable}` is not set");
+            let problem = Diagnostic::warning(Code::UnsetVariable, why);
+            self.report.push(problem.at(node.place, NOTHING_SENT));
+            return None;
+        }
         let given = Given { kind, options, variables };
         let receiver = match given.receiver() {
             Ok(receiver) => receiver,
@@ -273,7 +281,7 @@ impl Reader<'_> {
                 Diagnostic::error(Code::WrongValue, message)
             }
         };
-        self.report.push(problem.at(item.place, "nothing is sent there"));
+        self.report.push(problem.at(item.place, NOTHING_SENT));
     }
 
     /// `default_team_settings`: a list with a `team_id` in each entry.
@@ -369,6 +377,14 @@ impl Given<'_> {
         }
         Ok(receiver)
     }
+}
+
+/// What this node's environment lacks of an address or its headers.
+fn unset(options: &Map) -> Option<(&Node, &str)> {
+    let endpoint = options.get("endpoint").into_iter();
+    let headers = options.get("headers").and_then(Node::as_map);
+    let headers = headers.into_iter().flat_map(|map| &map.entries).map(|(_, value)| value);
+    endpoint.chain(headers).find_map(|node| Some((node, node.missing()?)))
 }
 
 /// A map of headers.

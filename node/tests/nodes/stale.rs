@@ -14,9 +14,13 @@ const PASSED_ON_TO: &str = "x-dunlin-passed-on-to";
 
 /// The others reach the first node through a gate.
 async fn start(on_stale: &str) -> anyhow::Result<Setup> {
+    start_serving(MAX, on_stale).await
+}
+
+async fn start_serving(seconds: u64, on_stale: &str) -> anyhow::Result<Setup> {
     let mock = MockUpstream::start(Settings::default()).await?;
     let config = harness::chat_config(&mock.api_base())
-        + &format!("cluster:\n  max_staleness: {MAX}\n  on_stale: {on_stale}\n");
+        + &format!("cluster:\n  max_staleness: {seconds}\n  on_stale: {on_stale}\n");
     harness::start_gated(3, Some(0), mock, config).await
 }
 
@@ -155,6 +159,28 @@ async fn a_node_that_stood_still_answers_as_soon_as_it_goes_on() -> anyhow::Resu
             setup.chat(node, &caller).await.is_ok_and(|reply| passed_on_to(&reply).is_none())
         })
         .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stood_still_finds_the_money_that_lies_with_others() -> anyhow::Result<()> {
+    let setup = start_serving(60, "refuse").await?;
+    for node in [1, 0, 2] {
+        // Nothing of its budget has come to this node yet.
+        let caller = setup.make_key(node, json!({"max_budget": 1})).await?;
+        let id = setup.cluster.status(node).await?.node;
+        setup.cluster.pause(node)?;
+        wait_until("it is marked down", SOON, async || {
+            let seen = setup.cluster.status((node + 1) % 3).await;
+            seen.is_ok_and(|seen| seen.members.iter().any(|member| member.id == id && member.down))
+        })
+        .await?;
+        let (waiting, goes_on) = (setup.chat(node, &caller), async { setup.cluster.resume(node) });
+        let (reply, resumed) = tokio::join!(waiting, goes_on);
+        resumed?;
+        let reply = reply?;
+        assert_eq!(reply.status, 200, "node {node}: {}", reply.body);
     }
     Ok(())
 }

@@ -191,6 +191,19 @@ fn what_is_missing_or_misspelt_is_named_as_it_is_written_there() {
             true,
             "`bills`: callback_settings.bills.endpoint is not set",
         ),
+        (
+            "litellm_settings: {callbacks: [bills]}\n\
+             callback_settings: {bills: {callback_type: generic_api, endpoint: 'http://b/in', \
+             headers: {authorization: os.environ/NONE}}}\n",
+            true,
+            "`bills`: environment variable `NONE` is not set nothing is sent there",
+        ),
+        (
+            "litellm_settings: {callbacks: [bills]}\n\
+             callback_settings: {bills: {callback_type: generic_api, endpoint: os.environ/NONE}}\n",
+            true,
+            "`bills`: environment variable `NONE` is not set nothing is sent there",
+        ),
     ] {
         let (loaded, said) = said_of(text, &[]);
         assert_eq!(loaded, loads, "{text}: {said}");
