@@ -8,6 +8,7 @@ mod error;
 mod fields;
 mod grounding;
 mod media;
+mod partial;
 mod read;
 mod reply;
 mod schema;

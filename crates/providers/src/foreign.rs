@@ -125,7 +125,9 @@ fn words(from: Dialect, role: Role, part: &Value) -> Result<Option<String>, Unsa
     if (from, kind) == (Dialect::Anthropic, Some("compaction")) {
         return Ok(Some(text(&part["content"])));
     }
-    let first = part.as_object().and_then(|members| members.keys().next());
+    let beside = ["partMetadata", "thought", "thoughtSignature"];
+    let mut members = part.as_object().into_iter().flat_map(|members| members.keys());
+    let first = members.find(|name| !beside.contains(&name.as_str()));
     let named = kind.or(first.map(String::as_str)).unwrap_or("a part").to_owned();
     if role == Role::Assistant && is_trace(from, &named) {
         return Ok(None);

@@ -13,6 +13,7 @@ pub(crate) mod hostile;
 mod lame;
 mod logprobs;
 mod pictures;
+mod pieces;
 mod said;
 mod seals;
 mod sounds;

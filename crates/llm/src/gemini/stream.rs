@@ -8,10 +8,11 @@ use dunlin_types::Usage;
 use serde_json::value::RawValue;
 
 use super::grounding;
+use super::partial::Partial;
 use super::read::read_said;
 use super::reply::{Calls, finish_named, read_logprobs, wire_parts};
 use super::usage;
-use super::wire::{Candidate, Response, list_or_one};
+use super::wire::{Candidate, Part as WirePart, Response, list_or_one};
 use crate::form::{Citation, Delta, Part, PartKind};
 use crate::openai::UpstreamError;
 use crate::sse;
@@ -25,6 +26,8 @@ pub struct StreamReader {
     /// Candidates that have begun and not ended, and those that call a function.
     open: Vec<u32>,
     calling: Vec<u32>,
+    /// Calls whose arguments are being streamed, one of a candidate.
+    partial: BTreeMap<u32, Partial>,
     ended_any: bool,
     /// Searches of the web so far: a later frame repeats those of an earlier one.
     searches: u64,
@@ -155,15 +158,8 @@ impl StreamReader {
             self.open.push(choice);
         }
         for (mut wire, raw) in wire_parts(candidate.content.as_ref())? {
-            let calls = self.calls.as_mut().expect("made with the first frame");
-            let call = calls.count;
-            if let Some(made) = calls.take(&mut wire) {
-                if !self.calling.contains(&choice) {
-                    self.calling.push(choice);
-                }
-                let (id, name, signature) = (made.id, made.name, made.signature);
-                out.push(Delta::ToolCall { choice, call, id, name, signature });
-                out.push(Delta::Arguments { choice, call, text: made.arguments });
+            if wire.function_call.is_some() {
+                self.call(choice, &mut wire, out);
                 continue;
             }
             let mut parts = Vec::new();
@@ -181,6 +177,7 @@ impl StreamReader {
         out.extend(logprobs.map(|logprobs| Delta::Logprobs { choice, logprobs }));
         self.cite(choice, (candidate.grounding_metadata, candidate.citation_metadata), out);
         if let Some(word) = candidate.finish_reason {
+            self.end_call(choice, out);
             self.open.retain(|open| *open != choice);
             self.ended_any = true;
             let finish = finish_named(&word, self.calling.contains(&choice));
@@ -191,6 +188,42 @@ impl StreamReader {
 }
 
 impl StreamReader {
+    /// A call, or a piece of one. Only the first piece has its name.
+    fn call(&mut self, choice: u32, wire: &mut WirePart, out: &mut Vec<Delta>) {
+        let Some(said) = &mut wire.function_call else { return };
+        let (pieces, whole) = (std::mem::take(&mut said.partial_args), said.args.clone());
+        let goes_on = said.will_continue == Some(true);
+        if !said.name.is_empty() || !self.partial.contains_key(&choice) {
+            self.end_call(choice, out);
+            let calls = self.calls.as_mut().expect("made with the first frame");
+            let call = calls.count;
+            let made = calls.take(wire).expect("it is a call");
+            let (id, name, signature) = (made.id, made.name, made.signature);
+            if !self.calling.contains(&choice) {
+                self.calling.push(choice);
+            }
+            out.push(Delta::ToolCall { choice, call, id, name, signature });
+            if pieces.is_empty() && !goes_on {
+                out.push(Delta::Arguments { choice, call, text: made.arguments });
+                return;
+            }
+            self.partial.insert(choice, Partial::new(call));
+        }
+        if let Some(partial) = self.partial.get_mut(&choice) {
+            partial.take(whole.as_ref(), pieces);
+        }
+        if !goes_on {
+            self.end_call(choice, out);
+        }
+    }
+
+    /// Tells the arguments of a call that is whole.
+    fn end_call(&mut self, choice: u32, out: &mut Vec<Delta>) {
+        if let Some(partial) = self.partial.remove(&choice) {
+            out.push(Delta::Arguments { choice, call: partial.call, text: partial.text() });
+        }
+    }
+
     fn cite(
         &mut self,
         choice: u32,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Number, Value};
 
+use super::partial::Piece;
 use crate::form::Json;
 
 /// A turn, its parts not yet taken apart.
@@ -63,13 +64,19 @@ pub(super) struct FileData {
 }
 
 #[derive(Serialize, Deserialize, Default)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub(super) struct FunctionCall {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<String>,
     pub(super) name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) args: Option<Json>,
+    /// Pieces of the arguments, in an answer's stream; only read.
+    #[serde(skip_serializing)]
+    pub(super) partial_args: Vec<Piece>,
+    /// More of the call follows.
+    #[serde(skip_serializing)]
+    pub(super) will_continue: Option<bool>,
 }
 
 #[derive(Serialize, Deserialize, Default)]

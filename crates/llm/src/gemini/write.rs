@@ -182,6 +182,7 @@ fn tool_call(call: &ToolCall, style: ChatStyle, needs_seal: bool) -> WirePart {
         id: style.strict_calls.then(|| call.id.clone()),
         name: call.name.clone(),
         args: Some(arguments(&call.arguments)),
+        ..FunctionCall::default()
     };
     WirePart { function_call: Some(function_call), thought_signature: seal, ..WirePart::default() }
 }
