@@ -11,6 +11,7 @@ mod details;
 mod embeddings;
 mod error;
 mod frame;
+mod likely;
 mod media;
 mod merge;
 mod reply;

@@ -136,7 +136,11 @@ fn upstream_param(
         "seed" => chat.seed = value(endpoint, member, NUMBER)?,
         "presence_penalty" => chat.presence_penalty = value(endpoint, member, NUMBER)?,
         "frequency_penalty" => chat.frequency_penalty = value(endpoint, member, NUMBER)?,
-        // A number in plain completions, where no other dialect has it.
+        // Plain completions say in one number whether, and of how many words.
+        "logprobs" if let Ok(most) = serde_json::from_str::<u64>(member.value) => {
+            chat.logprobs = Some(true);
+            chat.top_logprobs = Some(most);
+        }
         "logprobs" => chat.logprobs = serde_json::from_str(member.value).ok(),
         "top_logprobs" => chat.top_logprobs = value(endpoint, member, COUNT)?,
         "logit_bias" => chat.logit_bias = value(endpoint, member, "an object")?,

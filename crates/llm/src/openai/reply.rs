@@ -8,6 +8,7 @@ use super::annotations;
 use super::calls::{Calls, WireCall, WireCalled, called};
 use super::content::Content;
 use super::details::{self, Detail};
+use super::likely;
 use super::media::{Sound, image, pictures, sound};
 use super::sources::{Listed, Source, Sources};
 use crate::endpoint::{Endpoint, Stamp};
@@ -196,7 +197,8 @@ pub(crate) fn write_text_reply(reply: &Reply, stamp: Stamp<'_>) -> Bytes {
     let choices = reply.choices.iter().map(|choice| {
         let text: String = choice.parts.iter().filter_map(Part::as_text).collect();
         let finish = finish_word(&choice.finish);
-        json!({"finish_reason": finish, "index": choice.index, "logprobs": null, "text": text})
+        let logprobs = choice.logprobs.as_ref().map(|said| likely::of_texts(said, &mut 0));
+        json!({"finish_reason": finish, "index": choice.index, "logprobs": logprobs, "text": text})
     });
     write(reply, stamp, "text_completion", Endpoint::Completions, choices.collect())
 }

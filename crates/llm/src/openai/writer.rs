@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::annotations;
 use super::calls::{Calls, called};
+use super::likely;
 use super::media::{image, sound};
 use super::reply::finish_word;
 use crate::endpoint::{Endpoint, Stamp, StreamWriter};
@@ -316,7 +317,7 @@ pub(crate) fn usage_frame(
     usage: &Usage,
 ) -> Bytes {
     let (mut frames, empty) = if of == Endpoint::Completions {
-        (TextWriter::new(stamp, true).0, empty_text())
+        (TextWriter::new(stamp, true).frames, empty_text())
     } else {
         (ChatWriter::new(stamp, true).frames, empty_chat())
     };
@@ -335,11 +336,16 @@ fn empty_text() -> Value {
 }
 
 /// Writes a plain completion's chunks.
-pub(crate) struct TextWriter(Frames);
+pub(crate) struct TextWriter {
+    frames: Frames,
+    /// How many characters of each choice it has been told how likely they were.
+    weighed: BTreeMap<u32, usize>,
+}
 
 impl TextWriter {
     pub(crate) fn new(stamp: Stamp<'_>, wants_usage: bool) -> Self {
-        Self(Frames::new(stamp, Endpoint::Completions, "text_completion", wants_usage))
+        let frames = Frames::new(stamp, Endpoint::Completions, "text_completion", wants_usage);
+        Self { frames, weighed: BTreeMap::new() }
     }
 }
 
@@ -348,14 +354,22 @@ impl StreamWriter for TextWriter {
         let frame = |choice: u32, text: &str, finish: Option<&str>| json!({"index": choice, "text": text, "logprobs": null, "finish_reason": finish});
         match delta {
             Delta::Start { id, usage, .. } => {
-                self.0.id = id.or(self.0.id.take());
-                self.0.usage = usage.or(self.0.usage);
+                self.frames.id = id.or(self.frames.id.take());
+                self.frames.usage = usage.or(self.frames.usage);
             }
-            Delta::Text { choice, text } => self.0.write(out, frame(choice, &text, None), None),
+            Delta::Text { choice, text } => {
+                self.frames.write(out, frame(choice, &text, None), None);
+            }
+            Delta::Logprobs { choice, logprobs } => {
+                let mut wire = frame(choice, "", None);
+                let offset = self.weighed.entry(choice).or_default();
+                wire["logprobs"] = likely::of_texts(&logprobs, offset);
+                self.frames.write(out, wire, None);
+            }
             Delta::Finish { choice, finish } => {
-                self.0.write(out, frame(choice, "", Some(finish_word(&finish))), None);
+                self.frames.write(out, frame(choice, "", Some(finish_word(&finish))), None);
             }
-            Delta::Usage(usage) => self.0.usage = Some(usage),
+            Delta::Usage(usage) => self.frames.usage = Some(usage),
             Delta::Served(_) => {}
             // A plain completion has only text.
             Delta::Refusal { .. }
@@ -365,12 +379,11 @@ impl StreamWriter for TextWriter {
             | Delta::ToolCall { .. }
             | Delta::Arguments { .. }
             | Delta::Media { .. }
-            | Delta::Logprobs { .. }
             | Delta::Citation { .. } => {}
         }
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
-        self.0.finish(out, empty_text());
+        self.frames.finish(out, empty_text());
     }
 }

@@ -28,6 +28,43 @@ fn who_tells_it_is_asked_for_it() {
     assert!(refused.contains("['top_logprobs']"), "it tells no alternatives: {refused}");
 }
 
+#[test]
+fn plain_completions_ask_for_it_in_a_number_and_are_told_in_lists() {
+    let wish = json!({"prompt": "p", "logprobs": 2});
+    let asked = |provider: &str| sent(provider, "m", Endpoint::Completions, &wish);
+    let told = asked("groq").unwrap();
+    assert_eq!((&told["logprobs"], &told["top_logprobs"]), (&json!(true), &json!(2)), "{told}");
+    assert!(asked("anthropic").unwrap_err().to_string().contains("'logprobs'"));
+    let none = json!({"prompt": "p", "logprobs": 0});
+    assert_eq!(sent("cohere", "m", Endpoint::Completions, &none).unwrap()["logprobs"], true);
+
+    let content = json!([
+        chosen("P\u{e9}", -0.25, json!([likely("Pip", -1.5)])),
+        chosen("ep", -0.5, json!([]))
+    ]);
+    let body = json!({"id": "1", "model": "m", "choices": [{"index": 0, "finish_reason": "stop",
+        "message": {"role": "assistant", "content": "P\u{e9}ep"}, "logprobs": {"content": content}}]});
+    let expected = json!({
+        "tokens": ["P\u{e9}", "ep"], "token_logprobs": [-0.25, -0.5], "text_offset": [0, 2],
+        "top_logprobs": [{"Pip": -1.5, "P\u{e9}": -0.25}, {"ep": -0.5}],
+    });
+    let told = whole("groq", Endpoint::Completions, &body).unwrap();
+    assert_eq!(told["choices"][0]["logprobs"], expected);
+    let frame = |delta: &str, of: &Value| {
+        let choice =
+            json!({"index": 0, "delta": {"content": delta}, "logprobs": {"content": [of]}});
+        format!("data: {}\n\n", json!({"id": "1", "choices": [choice]}))
+    };
+    let end = json!({"id": "1", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
+    let stream = frame("P\u{e9}", &content[0])
+        + &frame("ep", &content[1])
+        + &format!("data: {end}\n\ndata: [DONE]\n\n");
+    let told = streamed("groq", Endpoint::Completions, &stream).unwrap();
+    let offsets = told.iter().map(|chunk| &chunk["choices"][0]["logprobs"]["text_offset"][0]);
+    let offsets: Vec<u64> = offsets.filter_map(Value::as_u64).collect();
+    assert_eq!(offsets, [0, 2], "{told:?}");
+}
+
 fn likely(token: &str, logprob: f64) -> Value {
     json!({"token": token, "logprob": logprob, "bytes": token.as_bytes()})
 }

@@ -16,6 +16,9 @@ pub(super) fn asking(endpoint: Endpoint, said: &Value) -> ChatRequest {
         Dialect::Gemini => {
             json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]})
         }
+        Dialect::OpenAi if endpoint == Endpoint::Completions => {
+            json!({"model": "m", "prompt": "hi"})
+        }
         Dialect::OpenAi => json!({"model": "m", "messages": hi}),
         Dialect::Responses => json!({"model": "m", "input": "hi"}),
     };
