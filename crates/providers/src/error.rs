@@ -108,7 +108,8 @@ impl Cause {
     /// 403 may also be worth another *deployment*; that is for the caller to know.)
     #[must_use]
     pub fn retryable(self) -> bool {
-        matches!(self.status(), 408 | 409 | 429 | 500..)
+        // 424: TGI's and Bedrock's word for a model that failed.
+        matches!(self.status(), 408 | 409 | 424 | 429 | 500..)
     }
 
     /// True if it is the request's own fault, whatever the status: it says nothing of who was asked.
@@ -425,6 +426,10 @@ fn is_context_window(error: &UpstreamError) -> bool {
                 "prompt is too long",
                 "exceed context limit",
                 "exceeds the context length",
+                "`inputs` tokens + `max_new_tokens` must be",
+                "`inputs` must have less than",
+                "string too long. expected a string with maximum length",
+                "input tokens exceed the configured limit",
                 "size limit exceeded by",
                 "input is too long",
                 "too many input tokens",

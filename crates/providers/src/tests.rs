@@ -262,6 +262,7 @@ fn clients_get_litellms_status_type_and_words() {
         (302, 502, server, "litellm.BadGatewayError: BadGatewayError: OpenAIException - words"),
         (700, 502, server, "litellm.BadGatewayError: BadGatewayError: OpenAIException - words"),
         (418, 418, own, "litellm.APIError: APIError: OpenAIException - words"),
+        (424, 424, own, "litellm.APIError: APIError: OpenAIException - words"),
     ] {
         let body = Bytes::from_static(br#"{"error":{"message":"words","type":"own_type"}}"#);
         let code = StatusCode::from_u16(upstream).unwrap();
@@ -270,7 +271,7 @@ fn clients_get_litellms_status_type_and_words() {
             .expect_err("no success");
         assert_eq!(error.client_message(), message);
         assert_eq!((error.cause.status(), error.client_kind()), (status, kind), "{upstream}");
-        let retried = matches!(status, 408 | 409 | 429 | 500..);
+        let retried = matches!(status, 408 | 409 | 424 | 429 | 500..);
         assert_eq!(error.cause.retryable(), retried, "{upstream}");
     }
 }
