@@ -64,7 +64,7 @@ pub use meter::{MAX_METERED_BYTES, Meter};
 pub use multipart::Upload;
 pub use named::{Named, UnclearModel, decoded, precedes_name};
 pub use parse::{BadRequest, MAX_MODEL_BYTES, check_object, parse, parse_upload};
-pub use ranks::RETURN_DOCUMENTS;
+pub use ranks::{RETURN_DOCUMENTS, in_coheres_form};
 pub use reply::{BadReply, ChatReply};
 pub use request::ChatRequest;
 pub use said::{Required, Said, lacking};

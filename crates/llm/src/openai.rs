@@ -28,7 +28,7 @@ pub use merge::{Merger, merged_reply};
 pub use reply::read_reply;
 pub use roles::without_developers;
 pub use whole::frames_of_reply;
-pub use write::{ChatStyle, write_chat};
+pub use write::{ChatStyle, Thoughts, write_chat};
 
 pub(crate) use chat::{read_chat, read_defaults, read_text_prompt};
 pub(crate) use embeddings::{read_embed, read_encoding, write_vectors};

@@ -2,6 +2,7 @@
 //! Not every server sends them, and some always do; the request has them all.
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::edit;
@@ -11,6 +12,54 @@ use crate::request::{ChatRequest, Splice};
 
 /// The field that asks for them.
 pub const RETURN_DOCUMENTS: &str = "return_documents";
+
+/// One of a ranking that is a bare list.
+#[derive(Deserialize)]
+struct Ranked<'a> {
+    index: u64,
+    #[serde(borrow, alias = "relevance_score")]
+    score: &'a RawValue,
+    #[serde(borrow, alias = "text")]
+    document: Option<&'a RawValue>,
+    meta_info: Option<Counted>,
+}
+
+#[derive(Deserialize)]
+struct Counted {
+    #[serde(default, deserialize_with = "crate::lenient::count")]
+    prompt_tokens: Option<u64>,
+}
+
+/// `answer`, a ranking, in Cohere's form: SGLang's is a bare list of scores, and Infinity's documents
+/// are bare texts. The same `Bytes` if it is so already, or no ranking.
+#[must_use]
+pub fn in_coheres_form(answer: Bytes) -> Bytes {
+    let answer = of_list(&answer).unwrap_or(answer);
+    edit::each(answer, "results", |result| {
+        let document = edit::member(result.as_bytes(), "document")?;
+        let is_text = document.starts_with('"');
+        let result = Bytes::copy_from_slice(result.as_bytes());
+        is_text.then(|| edit::with(result, "document", &format!("{{\"text\":{document}}}")))
+    })
+}
+
+fn of_list(answer: &[u8]) -> Option<Bytes> {
+    if !answer.trim_ascii_start().starts_with(b"[") {
+        return None;
+    }
+    let ranked: Vec<Ranked<'_>> = serde_json::from_slice(answer).ok()?;
+    let result = |one: &Ranked<'_>| {
+        let document = one.document.map(|said| format!(",\"document\":{said}"));
+        let (index, score, document) = (one.index, one.score, document.unwrap_or_default());
+        format!("{{\"index\":{index},\"relevance_score\":{score}{document}}}")
+    };
+    let results = ranked.iter().map(result).collect::<Vec<_>>().join(",");
+    let counted = ranked.iter().filter_map(|one| one.meta_info.as_ref()?.prompt_tokens);
+    let used = counted.reduce(u64::saturating_add).map(|tokens| {
+        format!(",\"usage\":{{\"prompt_tokens\":{tokens},\"total_tokens\":{tokens}}}")
+    });
+    Some(format!("{{\"results\":[{results}]{}}}", used.unwrap_or_default()).into())
+}
 
 impl ChatRequest {
     /// `answer`, a ranking in Cohere's form, with the document of each result if this asks for them,
@@ -79,6 +128,31 @@ impl ChatRequest {
 mod tests {
     use super::*;
     use crate::parse;
+
+    #[test]
+    fn every_ranking_is_in_coheres_form() {
+        for (answer, told) in [
+            (
+                r#"[{"score":0.90,"document":"b","index":1,"meta_info":{"id":"x","prompt_tokens":7}},
+                    {"score":-1.5e-3,"index":0,"meta_info":{"prompt_tokens":5}}]"#,
+                r#"{"results":[{"index":1,"relevance_score":0.90,"document":{"text":"b"}},{"index":0,"relevance_score":-1.5e-3}],"usage":{"prompt_tokens":12,"total_tokens":12}}"#,
+            ),
+            (
+                r#"[{"index":1,"score":0.5,"text":"b"}]"#,
+                r#"{"results":[{"index":1,"relevance_score":0.5,"document":{"text":"b"}}]}"#,
+            ),
+            (
+                r#"{"object":"rerank","results":[{"relevance_score":0.5,"index":1,"document":"b"},{"index":0,"document":null}]}"#,
+                r#"{"object":"rerank","results":[{"relevance_score":0.5,"index":1,"document":{"text":"b"}},{"index":0,"document":null}]}"#,
+            ),
+        ] {
+            assert_eq!(in_coheres_form(Bytes::from(answer)), told);
+        }
+        for same in [r#"{"results":[{"index":0,"document":{"text":"b"}}]}"#, "[1]", "{}", "["] {
+            let answer = Bytes::from(same);
+            assert_eq!(in_coheres_form(answer.clone()).as_ptr(), answer.as_ptr(), "{same}");
+        }
+    }
 
     fn ranked(asked: &str, answer: &str) -> String {
         let body = format!(

@@ -73,12 +73,24 @@ struct Details {
     /// LiteLLM's name, in answers of gateways behind this one.
     #[serde(default, deserialize_with = "crate::lenient::count")]
     cache_creation_tokens: Option<u64>,
+    /// vLLM's name for the same, and for what is no text.
+    #[serde(default, deserialize_with = "crate::lenient::count")]
+    created_cache_tokens: Option<u64>,
+    multimodal_tokens: Option<Multimodal>,
     #[serde(default, deserialize_with = "crate::lenient::count")]
     audio_tokens: Option<u64>,
     #[serde(default, deserialize_with = "crate::lenient::count")]
     image_tokens: Option<u64>,
     #[serde(default, deserialize_with = "crate::lenient::count")]
     reasoning_tokens: Option<u64>,
+}
+
+#[derive(Deserialize, Default)]
+struct Multimodal {
+    #[serde(default, deserialize_with = "crate::lenient::count")]
+    audio: Option<u64>,
+    #[serde(default, deserialize_with = "crate::lenient::count")]
+    image: Option<u64>,
 }
 
 impl Wire {
@@ -99,6 +111,8 @@ impl Wire {
         let asked = asked.filter(is_any).or(rest).or(asked)?;
         let hit = self.prompt_cache_hit_tokens.or(self.cached_tokens);
         let cached = prompt.cached_tokens.or(hit);
+        let written = prompt.cache_write_tokens.or(prompt.cache_creation_tokens);
+        let other = prompt.multimodal_tokens.unwrap_or_default();
         let of_cached = prompt.cached_tokens_details.unwrap_or_default();
         let thought = completion.reasoning_tokens.or(self.reasoning_tokens).unwrap_or(0);
         // xAI counts thought beside what was said; all others as a part of it.
@@ -110,10 +124,10 @@ impl Wire {
             cached: count(cached),
             cached_audio: count(of_cached.audio_tokens),
             cached_image: count(of_cached.image_tokens),
-            cache_write: count(prompt.cache_write_tokens.or(prompt.cache_creation_tokens)),
+            cache_write: count(written.or(prompt.created_cache_tokens)),
             cache_write_1h: Tokens(0),
-            prompt_audio: count(prompt.audio_tokens),
-            prompt_image: count(prompt.image_tokens),
+            prompt_audio: count(prompt.audio_tokens.or(other.audio)),
+            prompt_image: count(prompt.image_tokens.or(other.image)),
             // Embeddings have no completion, and some servers then leave the member out.
             completion: Tokens(if is_beside { with_thought } else { said }),
             reasoning: Tokens(thought),
@@ -237,6 +251,10 @@ mod tests {
         for (text, expected) in providers {
             assert_eq!(read(text), Some(expected), "{text}");
         }
+        let vllms = r#"{"prompt_tokens":9,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":2,"created_cache_tokens":5,"multimodal_tokens":{"image":3,"video":1}}}"#;
+        let (cached, cache_write, prompt_image) = (Tokens(2), Tokens(5), Tokens(3));
+        let expected = Usage { cached, cache_write, prompt_image, ..usage(9, 4) };
+        assert_eq!(read(vllms), Some(expected));
         let searched = Usage { web_searches: 2, ..usage(9, 4) };
         let written = usage_json(&searched);
         assert_eq!(written["server_tool_use"]["web_search_requests"], 2);

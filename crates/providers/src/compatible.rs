@@ -2,7 +2,7 @@
 //! an address, the variables that LiteLLM takes for it, and what sets it apart. Their answers are
 //! read as those of `openai.rs`, and so tested.
 
-use dunlin_llm::openai::ChatStyle;
+use dunlin_llm::openai::{ChatStyle, Thoughts};
 
 use crate::Variables;
 use crate::openai_compatible::{Base, OpenAiCompatible, Quirks, Thinkers};
@@ -98,9 +98,19 @@ impl OpenAiCompatible {
         Self { style: ChatStyle::OPENAI, completions: true, ..self }
     }
 
+    /// As vLLM and llama.cpp have it.
+    const fn keeps_thoughts(self) -> Self {
+        Self { style: ChatStyle { thoughts: Thoughts::Taken, ..self.style }, ..self }
+    }
+
+    /// As vLLM has it.
+    const fn guides(self) -> Self {
+        Self { quirks: Quirks { guides: true, ..self.quirks }, ..self }
+    }
+
     /// As DeepSeek, Moonshot and their like have it.
     const fn takes_thoughts(self) -> Self {
-        Self { style: ChatStyle { thoughts: true, ..self.style }, ..self }
+        Self { style: ChatStyle { thoughts: Thoughts::Wanted, ..self.style }, ..self }
     }
 
     /// As OpenRouter has them.
@@ -198,7 +208,7 @@ pub(crate) static TABLE: &[OpenAiCompatible] = &[
         .old_bound().texts().lacks(&[OPENAI_ONLY, &["logprobs", "parallel_tool_calls", "seed", "top_logprobs"]]),
     cloud("deepseek", "DeepseekException", "https://api.deepseek.com/beta", &["DEEPSEEK_API_KEY"], &["DEEPSEEK_API_BASE"]).old_bound().takes_thoughts().texts(),
     open("docker_model_runner", "Docker_model_runnerException", "http://localhost:22088/engines/llama.cpp/v1", &["DOCKER_MODEL_RUNNER_API_KEY"], &["DOCKER_MODEL_RUNNER_API_BASE"])
-        .ending("/v1").texts(),
+        .ending("/v1").texts().keeps_thoughts(),
     cloud("edenai", "EdenaiException", "https://api.edenai.run/v3", &["EDENAI_API_KEY"], &["EDENAI_API_BASE"]),
     cloud("empiriolabs", "EmpiriolabsException", "https://api.empiriolabs.ai/v1", &["EMPIRIOLABS_API_KEY"], &["EMPIRIOLABS_API_BASE"]).old_bound(),
     cloud("empower", "EmpowerException", "https://app.empower.dev/api/v1", &["EMPOWER_API_KEY"], &["EMPOWER_API_BASE"]).old_bound(),
@@ -234,7 +244,7 @@ pub(crate) static TABLE: &[OpenAiCompatible] = &[
     open("lemonade", "LemonadeException", "http://localhost:8000/api/v1", &["LEMONADE_API_KEY"], &["LEMONADE_API_BASE"]).texts(),
     cloud("libertai", "LibertaiException", "https://api.libertai.io/v1", &["LIBERTAI_API_KEY"], &["LIBERTAI_API_BASE"]).old_bound(),
     server("litellm_proxy", "Litellm_proxyException", &["LITELLM_PROXY_API_KEY"], &["LITELLM_PROXY_API_BASE"]).openai_style().cache_points(),
-    open("llamafile", "LlamafileException", "http://127.0.0.1:8080/v1", &["LLAMAFILE_API_KEY"], &["LLAMAFILE_API_BASE"]).texts(),
+    open("llamafile", "LlamafileException", "http://127.0.0.1:8080/v1", &["LLAMAFILE_API_KEY"], &["LLAMAFILE_API_BASE"]).texts().keeps_thoughts(),
     cloud("llamagate", "LlamagateException", "https://api.llamagate.dev/v1", &["LLAMAGATE_API_KEY"], &[]).old_bound(),
     cloud("maritalk", "MaritalkException", "https://chat.maritaca.ai/api", &["MARITALK_API_KEY"], &["MARITALK_API_BASE"]).old_bound(),
     cloud("meta", "MetaException", "https://api.meta.ai/v1", &["META_API_KEY"], &["META_API_BASE"]),
@@ -282,7 +292,7 @@ pub(crate) static TABLE: &[OpenAiCompatible] = &[
     cloud("v0", "V0Exception", "https://api.v0.dev/v1", &["V0_API_KEY"], &["V0_API_BASE"]),
     cloud("veniceai", "VeniceaiException", "https://api.venice.ai/api/v1", &["VENICE_AI_API_KEY"], &[]),
     cloud("vercel_ai_gateway", "Vercel_ai_gatewayException", "https://ai-gateway.vercel.sh/v1", &["VERCEL_AI_GATEWAY_API_KEY", "VERCEL_OIDC_TOKEN"], &["VERCEL_AI_GATEWAY_API_BASE"]).takes_details(),
-    server("vllm", "VllmException", &["HOSTED_VLLM_API_KEY"], &["HOSTED_VLLM_API_BASE"]).texts(),
+    server("vllm", "VllmException", &["HOSTED_VLLM_API_KEY"], &["HOSTED_VLLM_API_BASE"]).texts().keeps_thoughts().guides(),
     cloud("volcengine", "VolcengineException", "https://ark.cn-beijing.volces.com/api/v3", &["VOLCENGINE_API_KEY", "ARK_API_KEY"], &["VOLCENGINE_API_BASE"])
         .old_bound().lacks(&[OPENAI_ONLY_BUT_SEARCH, &["parallel_tool_calls"]]),
     cloud("voyage", "VoyageException", "https://api.voyageai.com/v1", &["VOYAGE_API_KEY", "VOYAGE_AI_API_KEY", "VOYAGE_AI_TOKEN"], &["VOYAGE_API_BASE"]).ranks_in_data(),

@@ -1,6 +1,6 @@
 //! vLLM's server. Its base URL is the operator's and ends in `/v1`.
 
-use dunlin_llm::openai::ChatStyle;
+use dunlin_llm::openai::{ChatStyle, Thoughts};
 
 use crate::Variables;
 use crate::openai_compatible::{Base, OpenAiCompatible, Quirks};
@@ -12,8 +12,8 @@ pub(crate) static PROVIDER: OpenAiCompatible = OpenAiCompatible {
     variables: Variables { keys: &["HOSTED_VLLM_API_KEY"], bases: &["HOSTED_VLLM_API_BASE"] },
     needs_key: false,
     base: Base::AsGiven,
-    style: ChatStyle::COMPATIBLE,
+    style: ChatStyle { thoughts: Thoughts::Taken, ..ChatStyle::COMPATIBLE },
     completions: true,
     lacks: &[],
-    quirks: Quirks::NONE,
+    quirks: Quirks { guides: true, ..Quirks::NONE },
 };

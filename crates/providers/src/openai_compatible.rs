@@ -5,8 +5,10 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use dunlin_llm::form::{Chat, Tool, is_web_search};
-use dunlin_llm::openai::{ChatStyle, read_reply, without_developers, write_chat};
-use dunlin_llm::{ChatReply, ChatRequest, Dialect, Endpoint, Target, edit, responses};
+use dunlin_llm::openai::{ChatStyle, Thoughts, read_reply, without_developers, write_chat};
+use dunlin_llm::{
+    ChatReply, ChatRequest, Dialect, Endpoint, Target, edit, in_coheres_form, responses,
+};
 use dunlin_types::{Credential, UnixMillis};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Request, StatusCode};
@@ -79,6 +81,8 @@ pub(crate) struct Quirks {
     /// Its answers to these models, by a word in their names, and to wishes for thought, need
     /// translation.
     pub(crate) translated: Option<&'static str>,
+    /// It guides what is written, and has a newer name for how.
+    pub(crate) guides: bool,
     /// It knows no name of a tool as a choice, and no form of an answer but by a schema.
     pub(crate) few_words: bool,
     /// What it takes of a history.
@@ -113,6 +117,7 @@ impl Quirks {
         deaf_to: &[],
         thinkers: None,
         translated: None,
+        guides: false,
         few_words: false,
         replayed: Replayed::ANY,
     };
@@ -182,16 +187,20 @@ impl OpenAiCompatible {
         ChatStyle { googles_seals, ..self.style }
     }
 
-    fn is_native(&self, request: &ChatRequest, to: &Target) -> bool {
+    /// True if the model thinks in words that need translation.
+    fn is_translated(&self, request: &ChatRequest, to: &Target) -> bool {
         let is_said = |name| edit::member(request.text_as_bytes(), name);
-        let translated = self.quirks.translated.is_some_and(|word| {
+        self.quirks.translated.is_some_and(|word| {
             // Whoever asks for thought gets it so, too.
             to.model.contains(word)
                 || is_said("reasoning_effort")
                     .is_some_and(|wish| !matches!(wish, "null" | r#""none""#))
-        });
+        })
+    }
+
+    fn is_native(&self, request: &ChatRequest, to: &Target) -> bool {
         self.asked(request, to) == request.endpoint()
-            && !(translated && request.endpoint().is_chat())
+            && !(request.endpoint().is_chat() && self.is_translated(request, to))
     }
 
     /// The body that is sent.
@@ -212,7 +221,11 @@ impl OpenAiCompatible {
             if self.asked(request, to) == Endpoint::Responses {
                 responses::write_chat(&chat, &model, ask::seals(&chat, &to.model))
             } else {
-                write_chat(&chat, &model, self.style(to))
+                let mut style = self.style(to);
+                if self.is_translated(request, to) {
+                    style.thoughts = Thoughts::Parts;
+                }
+                write_chat(&chat, &model, style)
             }
         };
         Ok(self.own_names(request, to, body))
@@ -255,7 +268,8 @@ impl OpenAiCompatible {
         let style = self.style(to);
         // Behind a gateway like this one may be a model of Google's, too.
         let is_googles = to.model.contains("gemini") || self.id == "litellm_proxy";
-        let (thoughts, seals) = (style.thoughts, style.googles_seals || is_googles);
+        let thoughts = style.thoughts == Thoughts::Wanted;
+        let seals = style.googles_seals || is_googles;
         Replayed { thoughts, seals, ..self.quirks.replayed }
     }
 
@@ -269,6 +283,9 @@ impl OpenAiCompatible {
             }
         } else if asked == Endpoint::Responses && self.asks_openais(to) {
             body = without_foreign_seals(body);
+        }
+        if self.quirks.guides && (is_chat || asked == Endpoint::Completions) {
+            body = plain::guided(body);
         }
         if is_chat && self.quirks.is_openai && reasoning::has_new_bound(&to.model) {
             body = edit::renamed(body, "max_tokens", "max_completion_tokens");
@@ -404,8 +421,11 @@ impl Provider for OpenAiCompatible {
             }
         } else if self.is_native(request, to) {
             body = stream::with_known_thoughts(body, "choices[*].message.reasoning");
-            if self.quirks.ranks_in_data && request.endpoint() == Endpoint::Rerank {
-                body = edit::renamed(body, "data", "results");
+            if request.endpoint() == Endpoint::Rerank {
+                if self.quirks.ranks_in_data {
+                    body = edit::renamed(body, "data", "results");
+                }
+                body = in_coheres_form(body);
             }
             let is_chat =
                 matches!(request.endpoint(), Endpoint::ChatCompletions | Endpoint::Completions);

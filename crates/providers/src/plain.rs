@@ -7,6 +7,7 @@ use serde_json::Value;
 
 static ALLOWED: Word = Word::new(br#""allowed_tools""#);
 static CHOICE: Word = Word::new(br#""tool_choice""#);
+static GUIDED: Word = Word::new(br#""guided_"#);
 static ANY_OBJECT: Word = Word::new(br#""json_object""#);
 
 /// Any object, as a schema.
@@ -55,6 +56,33 @@ pub(crate) fn in_few_words(mut body: Bytes) -> Bytes {
         body = edit::with(body, "response_format", OBJECT);
     }
     body
+}
+
+/// vLLM's older names for how it guides what is written, and those of the newer `structured_outputs`.
+const GUIDES: [(&str, &str); 5] = [
+    ("guided_choice", "choice"),
+    ("guided_grammar", "grammar"),
+    ("guided_json", "json"),
+    ("guided_regex", "regex"),
+    ("guided_whitespace_pattern", "whitespace_pattern"),
+];
+
+/// The body with what is said under vLLM's older names said under the newer one, too: a newer vLLM
+/// passes over the older ones without a word, and an older one over the newer.
+pub(crate) fn guided(body: Bytes) -> Bytes {
+    if !GUIDED.is_in(&body) || edit::member(&body, "structured_outputs").is_some() {
+        return body;
+    }
+    let said = GUIDES.iter().filter_map(|(older, newer)| {
+        let value = edit::member(&body, older).filter(|value| *value != "null")?;
+        Some(format!("\"{newer}\":{value}"))
+    });
+    let said = said.collect::<Vec<_>>().join(",");
+    if said.is_empty() {
+        body
+    } else {
+        edit::with(body, "structured_outputs", &format!("{{{said}}}"))
+    }
 }
 
 fn choice(body: &[u8]) -> Option<Choice> {

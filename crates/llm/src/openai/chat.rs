@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::calls::{WireCall, WireCalled};
 use super::choice;
+use super::content::Thinking;
 use super::media::{Sound, pictures};
 use crate::Dialect;
 use crate::answers::COUNT;
@@ -314,7 +315,7 @@ pub(super) struct WirePart<'a> {
     image_url: Option<&'a RawValue>,
     input_audio: Option<WireAudio>,
     file: Option<WireFile>,
-    thinking: Option<String>,
+    thinking: Option<Thinking>,
     signature: Option<String>,
     data: Option<String>,
     cache_control: Option<WireCache>,
@@ -475,7 +476,8 @@ fn read_thinking(part: WirePart<'_>) -> PartKind {
         Some(data) => PartKind::RedactedThinking(data),
         None => {
             let signature = part.signature.filter(|signature| !signature.is_empty());
-            PartKind::Thinking { text: part.thinking.unwrap_or_default(), signature }
+            let text = part.thinking.map(Thinking::text).unwrap_or_default();
+            PartKind::Thinking { text, signature }
         }
     }
 }

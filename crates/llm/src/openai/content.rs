@@ -18,13 +18,13 @@ pub(super) struct ContentPart {
 /// A text, or a list of parts with one each.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Thinking {
+pub(super) enum Thinking {
     Text(String),
     Parts(Vec<ThinkingPart>),
 }
 
 #[derive(Deserialize)]
-struct ThinkingPart {
+pub(super) struct ThinkingPart {
     text: Option<String>,
 }
 
@@ -38,14 +38,17 @@ impl Content {
         let (mut words, mut thoughts) = (String::new(), String::new());
         for part in parts {
             words += &part.text.unwrap_or_default();
-            match part.thinking {
-                Some(Thinking::Text(text)) => thoughts += &text,
-                Some(Thinking::Parts(parts)) => {
-                    thoughts.extend(parts.into_iter().filter_map(|part| part.text));
-                }
-                None => {}
-            }
+            thoughts += &part.thinking.map(Thinking::text).unwrap_or_default();
         }
         (words, thoughts)
+    }
+}
+
+impl Thinking {
+    pub(super) fn text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Parts(parts) => parts.into_iter().filter_map(|part| part.text).collect(),
+        }
     }
 }

@@ -128,9 +128,12 @@ pub(super) fn finish_named(word: &str) -> Finish {
     match word {
         "stop" | "eos" | "eos_token" => Finish::Stop,
         "stop_sequence" => Finish::StopSequence(None),
-        "length" | "max_tokens" | "model_length" | "model_context_window_exceeded" => {
-            Finish::Length
-        }
+        // vLLM ends what goes on repeating itself.
+        "length"
+        | "max_tokens"
+        | "model_length"
+        | "model_context_window_exceeded"
+        | "repetition" => Finish::Length,
         "tool_calls" | "function_call" | "tool_use" => Finish::ToolCalls,
         "content_filter" | "sensitive" => Finish::ContentFilter,
         other => Finish::Other(other.to_owned()),

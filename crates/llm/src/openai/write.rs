@@ -20,12 +20,26 @@ pub struct ChatStyle {
     pub cache_points: bool,
     /// Instructions may come in the middle; templates of many models refuse that.
     pub late_instructions: bool,
-    /// Thoughts are sent back, and beside calls of tools they must be.
-    pub thoughts: bool,
+    /// How thoughts are sent back.
+    pub thoughts: Thoughts,
     /// Thoughts are sent back as OpenRouter's `reasoning_details`.
     pub details: bool,
     /// Seals of calls are sent back as Google's compatible server has them; most refuse them.
     pub googles_seals: bool,
+}
+
+/// What a server takes of thoughts in a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Thoughts {
+    /// Nothing: most refuse them.
+    #[default]
+    None,
+    /// `reasoning_content`, which it shows its models again.
+    Taken,
+    /// The same, and beside calls of tools it must be there.
+    Wanted,
+    /// A part of the content, as Mistral has them.
+    Parts,
 }
 
 impl ChatStyle {
@@ -34,7 +48,7 @@ impl ChatStyle {
         max_completion_tokens: false,
         cache_points: false,
         late_instructions: false,
-        thoughts: false,
+        thoughts: Thoughts::None,
         details: false,
         googles_seals: false,
     };
@@ -234,15 +248,21 @@ fn assistant(message: &Message, chat: &Chat, style: ChatStyle) -> Value {
             | PartKind::Other(_) => said.push(part),
         }
     }
-    let content = if said.is_empty() { Value::Null } else { content(&said, chat, style) };
+    let mut content = if said.is_empty() { Value::Null } else { content(&said, chat, style) };
+    if style.thoughts == Thoughts::Parts && !thought.is_empty() {
+        content = with_thought(&thought, content);
+    }
     let mut wire = json!({"role": "assistant", "content": content});
     if let Some(refusal) = refusal {
         wire["refusal"] = refusal.into();
     }
-    // Most servers refuse thoughts; some want them even where there are none.
-    if style.thoughts && !(thought.is_empty() && calls.is_empty()) {
+    match style.thoughts {
+        Thoughts::Taken | Thoughts::Wanted if !thought.is_empty() => {
+            wire["reasoning_content"] = thought.into();
+        }
         // None at all would be refused.
-        wire["reasoning_content"] = if thought.is_empty() { " ".into() } else { thought.into() };
+        Thoughts::Wanted if !calls.is_empty() => wire["reasoning_content"] = " ".into(),
+        Thoughts::None | Thoughts::Taken | Thoughts::Wanted | Thoughts::Parts => {}
     }
     let told = message.parts.iter().filter(|_| style.details);
     let told: Vec<Value> = told.filter_map(|part| details::of_part(&part.kind)).collect();
@@ -256,6 +276,18 @@ fn assistant(message: &Message, chat: &Chat, style: ChatStyle) -> Value {
         wire["name"] = name.as_str().into();
     }
     wire
+}
+
+/// A content that begins with a thought.
+fn with_thought(thought: &str, content: Value) -> Value {
+    let text = |text: Value| json!({"type": "text", "text": text});
+    let mut parts = vec![json!({"type": "thinking", "thinking": [text(thought.into())]})];
+    if content.is_string() {
+        parts.push(text(content));
+    } else if let Value::Array(more) = content {
+        parts.extend(more);
+    }
+    parts.into()
 }
 
 pub(super) fn tool_call(call: &ToolCall) -> Value {

@@ -179,6 +179,14 @@ fn magistrals_thoughts_are_taken_out_of_the_content() {
         assert_eq!(json["choices"][0]["message"]["content"], "6");
         assert_eq!(json["choices"][0]["message"]["reasoning_content"], "hm");
     }
+    let history = r#"{"model":"a","messages":[{"role":"user","content":"x"},{"role":"assistant","content":"6","reasoning_content":"hm"},{"role":"user","content":"?"}]}"#;
+    let (_, told) = sent("mistral", &target(provider, "magistral-medium-latest"), history).unwrap();
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let text = |text: &str| serde_json::json!({"type": "text", "text": text});
+    let thought = serde_json::json!({"type": "thinking", "thinking": [text("hm")]});
+    assert_eq!(told["messages"][1]["content"], serde_json::json!([thought, text("6")]));
+    let (_, told) = sent("mistral", &target(provider, "mistral-large-latest"), history).unwrap();
+    assert!(told.contains(r#""content":"6""#) && !told.contains("hm"), "it does not think: {told}");
     let quick = r#"{"model":"a","messages":[],"reasoning_effort":"none"}"#;
     assert!(provider.passes(&chat(quick), &target(provider, "mistral-small-latest")));
 }
@@ -301,6 +309,44 @@ fn a_turn_that_calls_says_what_was_thought_where_that_is_asked_for() {
         assert_eq!(thought(id, r#","reasoning_content":"hm""#), Some("hm".into()), "{id}");
     }
     assert_eq!(thought("hosted_vllm", ""), None);
+}
+
+#[test]
+fn vllm_is_told_how_to_guide_in_its_newer_words_too() {
+    for id in ["hosted_vllm", "vllm"] {
+        let to = target(find(id).unwrap(), "m");
+        let guided = |said: &str| {
+            sent(id, &to, &format!(r#"{{"model":"m","messages":[]{said}}}"#)).unwrap().1
+        };
+        assert_eq!(
+            guided(r#","guided_json":{"type": "object"},"guided_choice":null"#),
+            r#"{"model":"m","messages":[],"guided_json":{"type": "object"},"guided_choice":null,"structured_outputs":{"json":{"type": "object"}}}"#
+        );
+        let told = guided(r#","guided_choice":["a","b"]"#);
+        assert!(told.ends_with(r#""structured_outputs":{"choice":["a","b"]}}"#), "{told}");
+        for same in [
+            r#","guided_regex":"a","structured_outputs":{"regex":"b"}"#,
+            r#","user":"guided_json""#,
+        ] {
+            assert!(guided(same).ends_with(&format!("[]{same}}}")), "{same}");
+        }
+    }
+    let to = target(find("lm_studio").unwrap(), "m");
+    let body = r#"{"model":"m","messages":[],"guided_regex":"a"}"#;
+    assert_eq!(sent("lm_studio", &to, body).unwrap().1, body);
+}
+
+#[test]
+fn a_ranking_of_sglangs_is_told_in_coheres_words() {
+    let provider = find("hosted_vllm").unwrap();
+    let body = br#"{"model":"r","query":"a","documents":["a"]}"#;
+    let request = parse(Endpoint::Rerank, Bytes::from_static(body), None).unwrap();
+    let to = target(provider, "up");
+    let answer = r#"[{"score":0.5,"index":0,"meta_info":{"prompt_tokens":7}}]"#;
+    let reply = provider.decode(&request, &to, StatusCode::OK, Bytes::from(answer)).unwrap();
+    assert_eq!(reply.usage().unwrap().prompt.0, 7);
+    let told = reply.write(Endpoint::Rerank, stamp("r"));
+    assert!(told.starts_with(br#"{"results":[{"index":0,"relevance_score":0.5}]"#), "{told:?}");
 }
 
 #[test]

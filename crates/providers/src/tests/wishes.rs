@@ -287,6 +287,22 @@ fn thoughts_are_sent_back_to_who_wants_them() {
     }
     let told = sent("openai", "gpt-4o", Endpoint::Messages, &said).unwrap();
     assert_eq!(told["messages"][1].get("reasoning_content"), None);
+    for provider in ["hosted_vllm", "vllm", "llamafile"] {
+        let told = sent(provider, "m", Endpoint::Messages, &said).unwrap();
+        let thoughts = [1, 3].map(|at| told["messages"][at]["reasoning_content"].clone());
+        assert_eq!(thoughts, [json!("hm"), Value::Null], "{provider}: taken, not wanted");
+    }
+    // Mistral's parts of a content, whoever is to read them.
+    let parts = json!({"messages": [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": [
+            {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+            {"type": "text", "text": "6"}]},
+        {"role": "user", "content": "?"},
+    ]});
+    let told = sent("ollama_chat", "qwen3", Endpoint::ChatCompletions, &parts).unwrap();
+    let turn = json!({"role": "assistant", "content": "6", "thinking": "hm"});
+    assert_eq!(told["messages"][1], turn);
 }
 
 #[test]
