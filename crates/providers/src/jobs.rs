@@ -4,8 +4,7 @@
 
 use bytes::Bytes;
 use dunlin_llm::batch::passed::Form;
-use dunlin_llm::{BadRequest, Buckets, Endpoint, Target, check_object, edit, parse};
-use dunlin_types::{Credential, Secret, UnixMillis};
+use dunlin_llm::{BadRequest, Buckets, Target};
 use http::Method;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -16,24 +15,22 @@ use crate::{Provider, ProviderError};
 
 mod address;
 mod answers;
+mod asks;
 mod bedrock;
 mod shown;
 mod vertex;
 mod wanted;
 
-pub use address::Address;
+pub use address::{Address, Part, Place};
 pub use answers::{Told, too_long};
+pub use asks::Asks;
 pub use shown::{Batch, absent, deleted, file, list};
 pub use wanted::Wanted;
 
 /// What files are for here.
 const PURPOSE: &str = "batch";
-/// What the lines of a batch ask for here.
-const CHATS: &str = "/v1/chat/completions";
 /// Below the folder of files: where jobs leave their answers.
 const ANSWERS: &str = "litellm-batch-outputs/";
-/// The longest name that a client can give a request: it is sent along in labels of 59 letters.
-const MAX_CUSTOM_ID_BYTES: usize = 512;
 
 /// A deployment whose files are objects, and whose batches are jobs.
 #[derive(Clone)]
@@ -79,13 +76,13 @@ impl<'a> Wish<'a> {
     /// From the body of a request.
     ///
     /// # Errors
-    /// It is none, or asks for something else than chats.
+    /// It is none, or asks for what no batch is of here.
     pub fn read(body: &'a [u8]) -> Result<Self, EncodeError> {
         let wish: Self = serde_json::from_slice(body)
             .map_err(|_| invalid("/batches", "input_file_id", "a text, as all but metadata are"))?;
-        match wish.endpoint.as_deref() {
-            Some(CHATS) => Ok(wish),
-            Some(_) => Err(invalid("/batches", "endpoint", CHATS)),
+        match wish.endpoint.as_deref().map(Asks::of) {
+            Some(Some(_)) => Ok(wish),
+            Some(None) => Err(invalid("/batches", "endpoint", asks::ALL)),
             None => Err(BadRequest::Missing { route: "/batches", name: "endpoint" }.into()),
         }
     }
@@ -134,28 +131,39 @@ impl<'t> Jobs<'t> {
         own.unwrap_or_else(|| self.files.clone()).below(ANSWERS)
     }
 
-    /// What the provider calls a place, which is what OpenAI calls the id of a file.
+    /// What the provider calls an object or a folder.
     #[must_use]
     pub fn id(&self, at: &Address) -> String {
         format!("{}{}/{}", self.scheme(), at.bucket, at.name)
     }
 
-    /// The place of a file.
+    /// What OpenAI calls the id of a file.
     #[must_use]
-    pub fn address(&self, id: &str) -> Option<Address> {
+    pub fn file_id(&self, Place { at, part }: &Place) -> String {
+        format!("{}{}", self.id(at), part.mark())
+    }
+
+    /// The object that is called so.
+    fn address(&self, id: &str) -> Option<Address> {
         let (bucket, name) = id.strip_prefix(self.scheme())?.split_once('/')?;
         Address::new(bucket, name)
+    }
+
+    /// Where a file is.
+    #[must_use]
+    pub fn place(&self, id: &str) -> Option<Place> {
+        self.address(id).map(Place::from)
     }
 
     /// Where a client's file is put whose `name` nobody else has.
     ///
     /// # Errors
     /// The model has no batches, or the file is for something else.
-    pub fn place(
+    pub fn shelved(
         &self,
         purpose: Option<&str>,
         filename: Option<&str>,
-        name: u128,
+        (name, asks): (u128, Asks),
     ) -> Result<Address, EncodeError> {
         if purpose != Some(PURPOSE) {
             return Err(invalid("/files", "purpose", PURPOSE));
@@ -168,7 +176,7 @@ impl<'t> Jobs<'t> {
         let none = EncodeError::UnsupportedEndpoint { provider: self.provider.id(), route };
         let model = model.ok_or(none)?;
         let filename = address::plain(filename.unwrap_or_default());
-        Ok(self.shelf().below(&format!("{model}/{name:032x}/{filename}")))
+        Ok(self.shelf().below(&format!("{model}/{name:032x}{}/{filename}", asks.mark())))
     }
 
     /// The model that a file is for.
@@ -176,42 +184,6 @@ impl<'t> Jobs<'t> {
         let shelf = self.shelf();
         let below = file.name.strip_prefix(&*shelf.name).filter(|_| file.bucket == shelf.bucket)?;
         below.rsplitn(3, '/').nth(2).map(str::to_owned)
-    }
-
-    /// What the provider is to find in place of a line of a client's. Nothing for an empty line.
-    ///
-    /// # Errors
-    /// It is no request for a chat, or one that the provider cannot be put.
-    pub fn request(&self, line: &Bytes) -> Result<Vec<u8>, EncodeError> {
-        if line.iter().all(u8::is_ascii_whitespace) {
-            return Ok(Vec::new());
-        }
-        check_object(line)?;
-        let text = |name| edit::member(line, name).and_then(|text| serde_json::from_str(text).ok());
-        let custom_id: Option<String> = text("custom_id");
-        let custom_id = custom_id
-            .ok_or(BadRequest::Missing { route: "/files", name: "custom_id" })
-            .map_err(EncodeError::from)?;
-        if custom_id.is_empty() || custom_id.len() > MAX_CUSTOM_ID_BYTES {
-            return Err(invalid("/files", "custom_id", "a text of 1 to 512 bytes"));
-        }
-        if text("url").is_some_and(|url| url != CHATS) {
-            return Err(invalid("/files", "url", CHATS));
-        }
-        let body = edit::member(line, "body");
-        let body = body.ok_or(BadRequest::Missing { route: "/files", name: "body" })?;
-        let body = line.slice_ref(body.as_bytes());
-        let chat = parse(Endpoint::ChatCompletions, body, Some(&self.to.model))?;
-        if chat.stream() {
-            return Err(invalid("/files", "stream", "false: a batch has no streams"));
-        }
-        // Only the body is taken, in which no credential is.
-        let nobodys = Credential::Key(Secret::new("none"));
-        let call = self.provider.encode(&chat, self.to, &nobodys, UnixMillis(0))?;
-        Ok(match self.store {
-            Store::S3 => bedrock::record(&custom_id, call.body()),
-            Store::Google => vertex::line(&custom_id, call.into_body()),
-        })
     }
 
     /// The call that makes a job of that `name`, which nobody else has, and where its input is.
@@ -223,7 +195,12 @@ impl<'t> Jobs<'t> {
         let found = input.and_then(|input| Some((self.model_of(&input)?, input)));
         let not_ours = || invalid("/batches", "input_file_id", "a file that was uploaded here");
         let (model, input) = found.ok_or_else(not_ours)?;
-        let job = Job { model, name: format!("dunlin-{name:032x}"), input, hours: wish.hours() };
+        let asks = Asks::of_file(&input.name);
+        if wish.endpoint.as_deref() != Some(asks.url()) {
+            return Err(invalid("/batches", "endpoint", asks.as_its_file()));
+        }
+        let name = format!("dunlin-{name:032x}");
+        let job = Job { model, name, input, hours: wish.hours(), asks };
         let (path, body) = match self.store {
             Store::S3 => (self.jobs()?, bedrock::job(self, &job)?),
             Store::Google => (self.jobs()?, vertex::job(self, &job)),
@@ -308,14 +285,16 @@ impl<'t> Jobs<'t> {
         objects
     }
 
-    /// An answer as a line of OpenAI's output.
+    /// An answer as a line of OpenAI's. `None`: it belongs to the other part.
     #[must_use]
-    pub fn answer(&self, line: &[u8], told: &Told<'_>) -> Vec<u8> {
+    pub fn answer(&self, line: &[u8], part: Part, told: &Told<'_>) -> Option<Vec<u8>> {
         let found = match self.store {
             Store::S3 => bedrock::answered(line),
             Store::Google => vertex::answered(line),
         };
-        answers::written(self.provider, found, told)
+        let failed = found.as_ref().is_none_or(answers::Found::failed);
+        let is_asked = part.holds(failed);
+        is_asked.then(|| answers::written(self.provider, found, told))
     }
 
     /// The error of an answer that is none of the provider's jobs.
@@ -331,6 +310,7 @@ struct Job {
     name: String,
     input: Address,
     hours: u32,
+    asks: Asks,
 }
 
 fn invalid(route: &'static str, name: &str, expected: &'static str) -> EncodeError {

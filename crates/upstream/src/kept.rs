@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use dunlin_egress::BodyError;
 use dunlin_llm::{BadRequest, Upload as Form};
 use dunlin_providers::bucket::{Asked, Listed, PAGE, Page, page};
-use dunlin_providers::jobs::{self, Address, Call, Jobs, Wanted, Wish};
+use dunlin_providers::jobs::{self, Address, Asks, Call, Jobs, Part, Place, Wanted, Wish};
 use dunlin_providers::{EncodeError, ProviderError, relay};
 use dunlin_router::{Deployment, Outcome, Retry};
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
@@ -127,27 +127,31 @@ impl Keeper<'_> {
         let form = Form::read(call.body.clone(), kind.unwrap_or_default());
         let form = form.map_err(|bad| self.unsendable(&bad.into()))?;
         let (purpose, filename) = (form.field("purpose"), form.filename("file"));
-        let at = self.jobs.place(purpose, filename, rand::random());
-        let at = at.map_err(|error| self.unsendable(&error))?;
+        let name = rand::random();
+        let shelved = |asks| self.jobs.shelved(purpose, filename, (name, asks));
+        // What has no place need not be read.
+        shelved(Asks::default()).map_err(|error| self.unsendable(&error))?;
         let content = form.content("file").unwrap_or_default();
-        let object = self.translated(&content).await?;
-        if object.is_empty() {
-            let missing = BadRequest::Missing { route: "/files", name: "file" };
-            return Err(self.unsendable(&missing.into()));
-        }
+        let (object, asks) = self.translated(&content).await?;
+        let missing = BadRequest::Missing { route: "/files", name: "file" }.into();
+        let asks = asks.ok_or_else(|| self.unsendable(&missing))?;
+        let at = shelved(asks).map_err(|error| self.unsendable(&error))?;
         let bytes = object.len() as u64;
         self.ask_bucket(&at, Asked::Put { name: &at.name, content: &object }).await?;
         let put = Listed { name: at.name.clone(), bytes, made: self.now() };
-        Ok(self.json(jobs::file(&self.jobs, &at, &[put])))
+        Ok(self.json(jobs::file(&self.jobs, &at.into(), &[put])))
     }
 
-    async fn translated(&self, content: &Bytes) -> Result<Bytes, Stop> {
+    /// The lines in the provider's words, and what they ask for. `None`: there are none.
+    async fn translated(&self, content: &Bytes) -> Result<(Bytes, Option<Asks>), Stop> {
         let (mut out, mut turn) = (BytesMut::with_capacity(content.len()), 0);
+        let mut asks = None;
         for (number, line) in (1..).zip(content.split(|byte| *byte == b'\n')) {
-            let request = self.jobs.request(&content.slice_ref(line)).map_err(|error| {
+            let request = self.jobs.request(&content.slice_ref(line), &mut asks);
+            let request = request.map_err(|error| {
                 self.unsendable(&EncodeError::Line { number, error: Box::new(error) })
             })?;
-            if !request.is_empty() {
+            if let Some(request) = request {
                 out.extend_from_slice(&request);
                 out.extend_from_slice(b"\n");
             }
@@ -157,21 +161,21 @@ impl Keeper<'_> {
                 tokio::task::yield_now().await;
             }
         }
-        Ok(out.freeze())
+        Ok((out.freeze(), asks))
     }
 
     async fn file(&self, id: &str) -> Result<Relayed, Stop> {
-        let at = self.address(id)?;
-        let objects = self.objects(&at).await?;
+        let place = self.place(id)?;
+        let objects = self.objects(&place.at).await?;
         if objects.is_empty() {
             return Err(self.absent("file", id));
         }
-        Ok(self.json(jobs::file(&self.jobs, &at, &objects)))
+        Ok(self.json(jobs::file(&self.jobs, &place, &objects)))
     }
 
     /// A client's file as it was put there; answers as OpenAI's lines.
     async fn content(self, id: &str) -> Result<Relayed, Stop> {
-        let at = self.address(id)?;
+        let Place { at, part } = self.place(id)?;
         if !at.is_folder() {
             return self.ask_bucket(&at, Asked::Object(&at.name)).await;
         }
@@ -179,11 +183,17 @@ impl Keeper<'_> {
         let Some(first) = objects.first() else { return Err(self.absent("file", id)) };
         let read = self.ask_bucket(&at, Asked::Object(&first.name)).await?;
         let speaker = provider_of(self.by).speaker();
-        Ok(Answers::new(self, at, objects, read).relayed(speaker))
+        Ok(Answers::new(self, Place { at, part }, objects, read).relayed(speaker))
     }
 
     async fn delete(&self, id: &str) -> Result<Relayed, Stop> {
-        let at = self.address(id)?;
+        let Place { at, part } = self.place(id)?;
+        if part == Part::Errors {
+            let name = "file_id".to_owned();
+            let expected = "the output file of the batch, with which its error file is deleted";
+            let kept = BadRequest::Invalid { route: "/files", name, expected };
+            return Err(self.unsendable(&kept.into()));
+        }
         let names = match at.is_folder() {
             true => self.all(&at).await?.into_iter().map(|object| object.name).collect(),
             false => vec![at.name.clone()],
@@ -227,8 +237,8 @@ impl Keeper<'_> {
         self.batch(id).await
     }
 
-    fn address(&self, id: &str) -> Result<Address, Stop> {
-        self.jobs.address(id).ok_or_else(|| self.absent("file", id))
+    fn place(&self, id: &str) -> Result<Place, Stop> {
+        self.jobs.place(id).ok_or_else(|| self.absent("file", id))
     }
 
     /// The object that is there, or the answers in a folder.

@@ -1,5 +1,5 @@
 //! OpenAI's files and batches for models of Vertex AI and of Bedrock: lines are put into the provider's
-//! words in a bucket, a job answers them, and its answers come back as OpenAI's lines.
+//! words in a bucket, a job answers them, and what it leaves comes back as OpenAI's lines.
 
 use dunlin_cluster::{Client, http_client, wait_until};
 use dunlin_mock_upstream::{MockUpstream, Settings};
@@ -26,17 +26,16 @@ async fn start(nodes: usize) -> anyhow::Result<Setup> {
          s3_endpoint_url: '{root}/s3', s3_region_name: us-east-1"
     );
     let own = format!("{vertex}, gcs_bucket_name: files/own");
+    let jobs_of_aws = format!(
+        "{aws}, s3_bucket_name: files, s3_output_bucket_name: answers, \
+         aws_batch_role_arn: 'arn:aws:iam::1:role/r'"
+    );
     let models = [
         ("google", "vertex_ai/gemini-up", own.clone()),
         ("claude", "vertex_ai/claude-up", own),
-        (
-            "nova",
-            "bedrock/eu.anthropic.nova-up-v1:0",
-            format!(
-                "{aws}, s3_bucket_name: files, s3_output_bucket_name: answers, \
-                 aws_batch_role_arn: 'arn:aws:iam::1:role/r'"
-            ),
-        ),
+        ("nova", "bedrock/eu.anthropic.nova-up-v1:0", jobs_of_aws.clone()),
+        ("titan", "bedrock/amazon.titan-embed-text-v2:0", jobs_of_aws.clone()),
+        ("cohere", "bedrock/cohere.embed-english-v3", jobs_of_aws.clone()),
         ("homeless", "vertex_ai/gemini-up", vertex.clone()),
         ("locked", "vertex_ai/gemini-up", format!("{vertex}, gcs_bucket_name: locked")),
         ("roleless", "bedrock/nova-up", format!("{aws}, s3_bucket_name: files")),
@@ -117,14 +116,14 @@ async fn get(setup: &Setup, node: usize, who: &Client, path: &str) -> anyhow::Re
     send_json(setup, node, who, "GET", path).await
 }
 
-/// The answers of a batch that is over, as any node tells them to its owner.
-async fn answers(
+/// The lines of a file, as any node tells them to its owner.
+async fn lines_of(
     setup: &Setup,
     node: usize,
     owner: &Client,
-    batch: &Value,
+    file: &Value,
 ) -> anyhow::Result<Vec<Value>> {
-    let id = batch["output_file_id"].as_str().expect("a file");
+    let id = file.as_str().expect("a file");
     let path = setup.cluster.url(node, &format!("/v1/files/{id}/content"));
     let content = owner.get(&path).await?;
     assert_eq!(content.status, 200, "{}", content.body);
@@ -189,6 +188,67 @@ async fn listed_and_deleted(
     Ok(())
 }
 
+/// The errors of a batch are its owner's, on every node, and go with its output.
+async fn failed_line_is_in_its_file(
+    setup: &Setup,
+    owner: &Client,
+    other: &Client,
+    errors: &Value,
+) -> anyhow::Result<()> {
+    for node in [0, 1] {
+        let failed = lines_of(setup, node, owner, errors).await?;
+        let [line] = &failed[..] else { panic!("one has failed: {failed:?}") };
+        assert_eq!((&line["custom_id"], &line["response"]), (&json!("c"), &json!(null)));
+        assert!(line["error"]["message"].is_string(), "{line}");
+    }
+    let at = format!("/v1/files/{}", errors.as_str().expect("an id"));
+    let (_, shown) = get(setup, 1, owner, &at).await?;
+    assert_eq!((&shown["id"], &shown["purpose"]), (errors, &json!("batch_output")), "{shown}");
+    assert_eq!(get(setup, 1, other, &format!("{at}/content")).await?.0, 404);
+    let (status, refused) = send_json(setup, 0, owner, "DELETE", &at).await?;
+    assert!(status == 400 && refused.to_string().contains("output file"), "{refused}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_vectors_is_charged_by_its_texts() -> anyhow::Result<()> {
+    let setup = start(1).await?;
+    for (model, input) in [("titan", json!("good day")), ("cohere", json!(["good", "day"]))] {
+        let owner = setup.make_key(0, json!({})).await?;
+        let lines = ["1", "2"].map(|id| {
+            json!({"custom_id": id, "method": "POST", "url": "/v1/embeddings",
+                "body": {"model": model, "input": input}})
+            .to_string()
+        });
+        let (status, file) =
+            upload(&setup, &owner, &[("purpose", "batch")], &lines.join("\n")).await?;
+        assert_eq!(status, 200, "{file}");
+        let batches = setup.cluster.url(0, "/v1/batches");
+        let refused = owner.post(&batches, &of(&file)).await?;
+        assert!(refused.status == 400 && refused.body.contains("'endpoint'"), "{}", refused.body);
+        let mut wish = of(&file);
+        wish["endpoint"] = json!("/v1/embeddings");
+        let made: Value = owner.post(&batches, &wish).await?.json()?;
+        let path = format!("/v1/batches/{}", made["id"].as_str().expect("an id"));
+        let (_, done) = get(&setup, 0, &owner, &path).await?;
+        assert_eq!(
+            (&done["status"], &done["endpoint"], &done["error_file_id"]),
+            (&json!("completed"), &json!("/v1/embeddings"), &json!(null)),
+            "{done}"
+        );
+        let told = lines_of(&setup, 0, &owner, &done["output_file_id"]).await?;
+        assert_eq!(told.len(), 2, "{told:?}");
+        for line in &told {
+            let body = &line["response"]["body"];
+            assert_eq!((&body["object"], &body["model"]), (&json!("list"), &json!(model)));
+            assert!(body["data"][0]["embedding"][0].is_number(), "{line}");
+        }
+        assert!(cost(&told) > 0.0);
+        spends(&setup, 0, &owner, cost(&told)).await?;
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_of_chats_is_its_owners_and_is_charged_by_its_lines_once() -> anyhow::Result<()> {
     let setup = start(2).await?;
@@ -210,16 +270,15 @@ async fn a_batch_of_chats_is_its_owners_and_is_charged_by_its_lines_once() -> an
         assert_eq!((&done["status"], &done["id"]), (&json!("completed"), &made["id"]), "{done}");
         assert_eq!(done["request_counts"], json!({"total": 3, "completed": 2, "failed": 1}));
 
-        let told = answers(&setup, 0, &owner, &done).await?;
+        let told = lines_of(&setup, 0, &owner, &done["output_file_id"]).await?;
         let ids: Vec<&Value> = told.iter().map(|line| &line["custom_id"]).collect();
-        assert_eq!(ids, ["a", "B/2", "c"], "{told:?}");
-        for line in &told[..2] {
+        assert_eq!(ids, ["a", "B/2"], "{told:?}");
+        for line in &told {
             let body = &line["response"]["body"];
             assert_eq!((&body["model"], &line["error"]), (&json!(model), &json!(null)), "{line}");
             assert!(body["choices"][0]["message"]["content"].is_string(), "{line}");
         }
-        let failed = (&told[2]["response"], told[2]["error"]["message"].is_string());
-        assert_eq!(failed, (&json!(null), true), "{}", told[2]);
+        failed_line_is_in_its_file(&setup, &owner, &other, &done["error_file_id"]).await?;
         assert!(cost(&told) > 0.0);
         spends(&setup, 0, &owner, cost(&told)).await?;
 
@@ -253,6 +312,9 @@ async fn what_cannot_be_a_batch_is_refused_where_it_is_said() -> anyhow::Result<
     for (fields, lines, status, why) in [
         (&[batch, by_provider][..], good("google"), 200, ""),
         (&[batch], good("nova"), 200, ""),
+        (&[batch], String::new(), 400, "the file has no lines"),
+        (&[batch, by_provider], " \n\n".to_owned(), 400, "the file has no lines"),
+        (&[batch], good("google").replace("\"model\"", "\"mode\""), 400, "`body.model`"),
         (&[batch], good("homeless"), 400, "gcs_bucket_name"),
         (&[batch], good("locked"), 403, ""),
         (&[("purpose", "fine-tune"), ("model", "google")], good("google"), 400, "'purpose'"),

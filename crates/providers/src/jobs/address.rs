@@ -13,6 +13,47 @@ pub struct Address {
     pub name: String,
 }
 
+/// What OpenAI calls a file: an object, or a part of what a job has left in a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The object or folder.
+    pub at: Address,
+    /// Of a folder.
+    pub part: Part,
+}
+
+/// A part of the lines that a job has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// What models have answered.
+    Output,
+    /// What came to nothing.
+    Errors,
+}
+
+impl Part {
+    /// What follows the folder in the id of such a file.
+    pub(super) fn mark(self) -> &'static str {
+        match self {
+            Self::Output => "",
+            Self::Errors => "#errors",
+        }
+    }
+
+    pub(super) fn holds(self, failed: bool) -> bool {
+        (self == Self::Errors) == failed
+    }
+}
+
+impl From<Address> for Place {
+    fn from(Address { bucket, name }: Address) -> Self {
+        let folder = name.strip_suffix(Part::Errors.mark()).filter(|folder| folder.ends_with('/'));
+        let part = if folder.is_some() { Part::Errors } else { Part::Output };
+        let name = folder.map(str::to_owned).unwrap_or(name);
+        Self { at: Address { bucket, name }, part }
+    }
+}
+
 impl Address {
     pub(super) fn new(bucket: &str, name: &str) -> Option<Self> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');

@@ -5,7 +5,7 @@ use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Meter, Stamp, Target, parse, 
 use dunlin_types::{Tokens, Usage};
 use http::StatusCode;
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 use sha2::{Digest, Sha256};
 
 use crate::{Provider, ProviderError};
@@ -30,11 +30,53 @@ pub(super) struct Found<'l> {
     pub(super) outcome: Outcome<'l>,
 }
 
+impl Found<'_> {
+    /// Whether no model has answered. What one has, and nobody can read, is charged.
+    pub(super) fn failed(&self) -> bool {
+        matches!(self.outcome, Outcome::Refused { .. })
+    }
+}
+
+/// What a model has answered.
+pub(super) struct Answer<'l> {
+    pub(super) body: &'l str,
+    /// The name of a model that answers in this form.
+    pub(super) model: &'static str,
+    /// What was asked, as far as it matters to the answer.
+    pub(super) asked: ChatRequest,
+}
+
+impl<'l> Answer<'l> {
+    /// Any chat of OpenAI's is asked: nothing of it matters but the dialect.
+    pub(super) fn chat(body: &'l str, model: &'static str) -> Self {
+        let asked = Bytes::from_static(br#"{"model":"m","messages":[]}"#);
+        let asked = parse(Endpoint::ChatCompletions, asked, None).expect("it is a chat");
+        Self { body, model, asked }
+    }
+
+    /// Vectors of those texts.
+    pub(super) fn vectors(body: &'l str, model: &'static str, texts: &[String]) -> Option<Self> {
+        let asked = Bytes::from(json!({"model": "m", "input": texts}).to_string());
+        Some(Self { body, model, asked: parse(Endpoint::Embeddings, asked, None).ok()? })
+    }
+
+    fn read(&self, provider: &dyn Provider) -> Result<ChatReply, ProviderError> {
+        let Self { body, model, asked } = self;
+        let to = Target { model: (*model).into(), ..Target::default() };
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let reply = provider.decode(asked, &to, StatusCode::OK, body)?;
+        let told = reply.told_to(asked.endpoint());
+        told.map_err(|error| ProviderError::bad_reply(provider.speaker(), &error))
+    }
+}
+
 pub(super) enum Outcome<'l> {
-    /// The model's answer, and the name of a model that answers in this form.
-    Answered(&'l str, &'static str),
+    Answered(Box<Answer<'l>>),
     /// Why nothing came of the request.
-    Refused { code: &'static str, message: String },
+    Refused {
+        code: &'static str,
+        message: String,
+    },
 }
 
 #[derive(Serialize)]
@@ -93,16 +135,16 @@ pub(super) fn written(
     let custom_id = custom_id.as_deref();
     match outcome {
         Outcome::Refused { code, message } => refused(custom_id, code, &message, told),
-        Outcome::Answered(answer, model) => match read(provider, answer, model) {
+        Outcome::Answered(answer) => match answer.read(provider) {
             Ok(reply) => {
                 let id = format!("chatcmpl-{}", number(told));
                 let stamp =
                     Stamp { model: told.model, id: &id, now: told.made, request: "", turn: None };
-                let body = reply.write(Endpoint::ChatCompletions, stamp);
+                let body = reply.write(answer.asked.endpoint(), stamp);
                 line(custom_id, 200, reply.id().unwrap_or(&id), &body, told)
             }
             Err(error) => {
-                let usage = Meter::of_json(answer).usage().unwrap_or_default();
+                let usage = Meter::of_json(answer.body).usage().unwrap_or_default();
                 unread(custom_id, &error.message, usage, told)
             }
         },
@@ -117,27 +159,9 @@ pub fn too_long(bytes: u64, told: &Told<'_>) -> Vec<u8> {
     unread(None, &message, Usage { completion: tokens_in(bytes), ..Usage::default() }, told)
 }
 
-fn read(
-    provider: &dyn Provider,
-    answer: &str,
-    model: &'static str,
-) -> Result<ChatReply, ProviderError> {
-    let to = Target { model: model.into(), ..Target::default() };
-    let body = Bytes::copy_from_slice(answer.as_bytes());
-    let reply = provider.decode(&asked(), &to, StatusCode::OK, body)?;
-    let told = reply.told_to(Endpoint::ChatCompletions);
-    told.map_err(|error| ProviderError::bad_reply(provider.speaker(), &error))
-}
-
-/// Any chat of OpenAI's: what was asked matters to no answer but for its dialect.
-fn asked() -> ChatRequest {
-    let body = Bytes::from_static(br#"{"model":"m","messages":[]}"#);
-    parse(Endpoint::ChatCompletions, body, None).expect("it is a chat")
-}
-
 fn refused(custom_id: Option<&str>, code: &str, message: &str, told: &Told<'_>) -> Vec<u8> {
     let error = Some(LineError { code, message });
-    json(&Line { id: id(told), custom_id, response: None, error })
+    bytes(&Line { id: id(told), custom_id, response: None, error })
 }
 
 fn unread(custom_id: Option<&str>, message: &str, used: Usage, told: &Told<'_>) -> Vec<u8> {
@@ -146,7 +170,7 @@ fn unread(custom_id: Option<&str>, message: &str, used: Usage, told: &Told<'_>) 
     let usage = Counted { prompt_tokens, completion_tokens, total_tokens };
     let (r#type, code) = ("internal_server_error", "unreadable_answer");
     let error = UnreadError { message, r#type, param: None, code };
-    line(custom_id, 502, "", &json(&Unread { error, usage }), told)
+    line(custom_id, 502, "", &bytes(&Unread { error, usage }), told)
 }
 
 fn line(
@@ -158,7 +182,7 @@ fn line(
 ) -> Vec<u8> {
     let body: &RawValue = serde_json::from_slice(body).expect("it was written as JSON");
     let response = Some(Response { status_code, request_id, body });
-    json(&Line { id: id(told), custom_id, response, error: None })
+    bytes(&Line { id: id(told), custom_id, response, error: None })
 }
 
 fn id(told: &Told<'_>) -> String {
@@ -169,6 +193,6 @@ fn number(told: &Told<'_>) -> String {
     hex::encode(&Sha256::digest(format!("{}\n{}", told.object, told.number))[..12])
 }
 
-fn json(line: &impl Serialize) -> Vec<u8> {
+fn bytes(line: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(line).expect("plain data")
 }

@@ -1,12 +1,13 @@
-//! Bedrock's model invocation jobs, and the records of their objects: those of Converse, as chats are.
+//! Bedrock's model invocation jobs, and the records of their objects: those of Converse, as chats are,
+//! and those of InvokeModel, as vectors are.
 
 use dunlin_llm::edit;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answers::{Found, Outcome};
+use super::answers::{Answer, Found, Outcome};
 use super::shown::{Batch, Counts, Status};
-use super::{Address, Job, Jobs};
+use super::{Address, Asks, Job, Jobs};
 use crate::bucket::seconds;
 use crate::encode::EncodeError;
 use crate::sigv4::path_segment;
@@ -36,7 +37,7 @@ pub(super) fn listing(after: Option<&str>) -> (&'static str, String) {
 /// What makes a job.
 pub(super) fn job(
     jobs: &Jobs<'_>,
-    Job { model, name, input, hours }: &Job,
+    Job { model, name, input, hours, asks }: &Job,
 ) -> Result<Value, EncodeError> {
     let needed = "a role for its jobs: set aws_batch_role_arn, or the variable AWS_BATCH_ROLE_ARN";
     let none = EncodeError::WrongCredential { provider: jobs.provider.id(), needed };
@@ -50,7 +51,10 @@ pub(super) fn job(
         "jobName": name,
         "clientRequestToken": name,
         "modelId": model,
-        "modelInvocationType": "Converse",
+        "modelInvocationType": match asks {
+            Asks::Chats => "Converse",
+            Asks::Embeddings => "InvokeModel",
+        },
         "roleArn": role,
         "timeoutDurationInHours": (*hours).clamp(HOURS.0, HOURS.1),
         "inputDataConfig": {
@@ -160,7 +164,27 @@ pub(super) fn answered(line: &[u8]) -> Option<Found<'_>> {
             let message = format!("{code} {}", failure.error_message.unwrap_or_default());
             Outcome::Refused { code: "bedrock_error", message: message.trim().to_owned() }
         }
-        None => Outcome::Answered(edit::member(line, "modelOutput")?, ""),
+        None => Outcome::Answered(Box::new(answer(line)?)),
     };
     Some(Found { custom_id, outcome })
+}
+
+/// Vectors have a name of their own in each model's answers, and are of the texts that are repeated.
+fn answer(line: &[u8]) -> Option<Answer<'_>> {
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Input {
+        input_text: Option<String>,
+        texts: Vec<String>,
+    }
+    let answer = edit::member(line, "modelOutput")?;
+    let model = match ["embedding", "embeddings"].map(|name| edit::member(answer.as_bytes(), name))
+    {
+        [Some(_), _] => "amazon.titan-embed",
+        [None, Some(_)] => "cohere.embed",
+        [None, None] => return Some(Answer::chat(answer, "")),
+    };
+    let asked = edit::member(line, "modelInput").and_then(|input| serde_json::from_str(input).ok());
+    let Input { input_text, texts } = asked.unwrap_or_default();
+    Answer::vectors(answer, model, &input_text.into_iter().chain(texts).collect::<Vec<_>>())
 }

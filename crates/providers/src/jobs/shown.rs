@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Address, CHATS, Jobs, PURPOSE, Wish};
+use super::{Address, Asks, Jobs, PURPOSE, Part, Place, Wish};
 use crate::bucket::Listed;
 
 /// A job.
@@ -59,7 +59,7 @@ struct Shown<'a> {
     completion_window: &'a str,
     status: Status,
     output_file_id: Option<String>,
-    error_file_id: Option<()>,
+    error_file_id: Option<String>,
     created_at: u64,
     in_progress_at: Option<u64>,
     expires_at: Option<u64>,
@@ -148,17 +148,24 @@ impl Batch {
             object: "list",
             data: [Error { code: "batch_failed", message, param: None, line: None }],
         });
+        let left = self.answers.as_ref().filter(|_| is_over);
+        let part = |part| left.map(|at| jobs.file_id(&Place { at: at.clone(), part }));
+        // Where it is not known how many failed, some may have.
+        let [has_output, has_errors] = match self.counts {
+            Some(Counts { completed, failed, .. }) => [completed > 0 || failed == 0, failed > 0],
+            None => [true; 2],
+        };
         let window = wish.and_then(|wish| wish.completion_window.as_deref());
         json(&Shown {
             id: &self.id,
             object: "batch",
-            endpoint: CHATS,
+            endpoint: Asks::of_file(&self.input).url(),
             errors: error,
             input_file_id: &self.input,
             completion_window: window.unwrap_or("24h"),
             status: self.status,
-            output_file_id: self.answers.as_ref().filter(|_| is_over).map(|at| jobs.id(at)),
-            error_file_id: None,
+            output_file_id: part(Part::Output).filter(|_| has_output),
+            error_file_id: part(Part::Errors).filter(|_| has_errors),
             created_at: self.created(),
             in_progress_at: self.started,
             expires_at: self.expires,
@@ -174,9 +181,9 @@ impl Batch {
     }
 }
 
-/// An object as a file of OpenAI's; of a folder, all its `objects` together.
+/// An object as a file of OpenAI's; of a part of a folder, all its `objects` together.
 #[must_use]
-pub fn file(jobs: &Jobs<'_>, at: &Address, objects: &[Listed]) -> Bytes {
+pub fn file(jobs: &Jobs<'_>, place: &Place, objects: &[Listed]) -> Bytes {
     #[derive(Serialize)]
     struct Shown<'a> {
         id: String,
@@ -188,12 +195,12 @@ pub fn file(jobs: &Jobs<'_>, at: &Address, objects: &[Listed]) -> Bytes {
         status: &'static str,
     }
     json(&Shown {
-        id: jobs.id(at),
+        id: jobs.file_id(place),
         object: "file",
         bytes: objects.iter().map(|object| object.bytes).sum(),
         created_at: objects.iter().map(|object| object.made).max().unwrap_or_default(),
-        filename: at.last(),
-        purpose: if at.is_folder() { "batch_output" } else { PURPOSE },
+        filename: place.at.last(),
+        purpose: if place.at.is_folder() { "batch_output" } else { PURPOSE },
         status: "processed",
     })
 }

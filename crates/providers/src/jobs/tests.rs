@@ -33,9 +33,22 @@ fn jobs<'t>(provider: &str, to: &'t Target) -> Jobs<'t> {
     Jobs::of(crate::find(provider).expect("a provider"), to).expect("it has a bucket")
 }
 
-fn line(custom_id: &str, body: &Value) -> Bytes {
-    let line = json!({"custom_id": custom_id, "method": "POST", "url": CHATS, "body": body});
+const CHATS: &str = "/v1/chat/completions";
+const VECTORS: &str = "/v1/embeddings";
+
+fn line(custom_id: &str, url: &str, body: &Value) -> Bytes {
+    let line = json!({"custom_id": custom_id, "method": "POST", "url": url, "body": body});
     Bytes::from(line.to_string())
+}
+
+/// What the provider is put for the first line of a file.
+fn sent(jobs: &Jobs<'_>, line: &Bytes) -> Value {
+    let sent = jobs.request(line, &mut None).expect("it can be said");
+    parsed(&sent.expect("it is no empty line"))
+}
+
+fn told_in(jobs: &Jobs<'_>, answer: &Value, part: Part, told: &Told<'_>) -> Option<Vec<u8>> {
+    jobs.answer(answer.to_string().as_bytes(), part, told)
 }
 
 fn parsed(bytes: &[u8]) -> Value {
@@ -54,8 +67,7 @@ fn a_clients_line_becomes_the_providers_and_its_answer_one_of_openais() {
             let jobs = jobs(provider, &to);
             let body = json!({"model": "public", "max_tokens": 9, "user": "ann",
                 "messages": [{"role": "user", "content": "good day"}]});
-            let sent = jobs.request(&line(custom_id, &body)).expect("it can be said");
-            let sent = parsed(&sent);
+            let sent = sent(&jobs, &line(custom_id, CHATS, &body));
             let answer = match (provider, model) {
                 ("bedrock", _) => {
                     let text = &sent["modelInput"]["messages"][0]["content"][0]["text"];
@@ -90,7 +102,8 @@ fn a_clients_line_becomes_the_providers_and_its_answer_one_of_openais() {
                 }
             };
             let told = Told { model: "public", object: "o", number: 1, made: 7 };
-            let written = jobs.answer(answer.to_string().as_bytes(), &told);
+            assert_eq!(told_in(&jobs, &answer, Part::Errors, &told), None);
+            let written = told_in(&jobs, &answer, Part::Output, &told).expect("it has answered");
             let (used, estimated) = used_in_line(&written).expect("it is charged");
             assert_eq!((used.prompt.0, used.completion.0, estimated), (3, 2, false));
             let shown = parsed(&written);
@@ -114,7 +127,7 @@ fn labels_of_a_clients_own_stay_and_litellms_are_read() {
     let to = target("gemini-2.5-flash");
     let jobs = jobs("vertex_ai", &to);
     let body = json!({"messages": [{"role": "user", "content": "x"}], "labels": {"team": "a"}});
-    let sent = parsed(&jobs.request(&line("Request-1", &body)).expect("it can be said"));
+    let sent = sent(&jobs, &line("Request-1", CHATS, &body));
     // Base32 of `Request-1`, as Python's base64 writes it.
     let expected = json!({"team": "a", "litellm_custom_id_raw": "b32_kjsxc5lfon2c2mi"});
     assert_eq!(sent["request"]["labels"], expected);
@@ -126,37 +139,41 @@ fn what_came_to_nothing_and_what_cannot_be_read_are_errors_and_the_latter_is_cha
     let told = Told { model: "m", object: "o", number: 2, made: 7 };
     let refused = json!({"status": "Bad Request: no", "response": {},
         "request": {"labels": {"litellm_custom_id_raw": "b32_ge"}}});
-    let shown = parsed(&jobs("vertex_ai", &vertex).answer(refused.to_string().as_bytes(), &told));
+    let (vertex, bedrock) = (jobs("vertex_ai", &vertex), jobs("bedrock", &bedrock));
+    assert_eq!(told_in(&vertex, &refused, Part::Output, &told), None, "nobody has answered");
+    let shown = parsed(&told_in(&vertex, &refused, Part::Errors, &told).expect("an error"));
     assert_eq!((&shown["custom_id"], &shown["response"]), (&json!("1"), &json!(null)));
     let error = json!({"code": "vertex_ai_error", "message": "Bad Request: no"});
     assert_eq!(shown["error"], error);
     let refused = json!({"recordId": "1", "modelInput": {},
         "error": {"errorCode": 400, "errorMessage": "no"}});
-    let shown = jobs("bedrock", &bedrock).answer(refused.to_string().as_bytes(), &told);
+    let shown = told_in(&bedrock, &refused, Part::Errors, &told).expect("an error");
     assert_eq!(parsed(&shown)["error"], json!({"code": "bedrock_error", "message": "400 no"}));
     assert_eq!(used_in_line(&shown), None);
 
     let odd = json!({"recordId": "1", "modelOutput": {"what": 1,
         "usage": {"inputTokens": 3, "outputTokens": 2}}});
-    let shown = jobs("bedrock", &bedrock).answer(odd.to_string().as_bytes(), &told);
+    assert_eq!(told_in(&bedrock, &odd, Part::Errors, &told), None, "a model has answered");
+    let shown = told_in(&bedrock, &odd, Part::Output, &told).expect("an answer");
     let (used, _) = used_in_line(&shown).expect("it is charged");
     assert_eq!((used.prompt.0, used.completion.0), (3, 2));
     assert_eq!(parsed(&shown)["response"]["status_code"], 502);
     let (used, _) = used_in_line(&too_long(4_000_000, &told)).expect("it is charged");
     assert!(used.completion.0 > 100_000, "{used:?}");
-    let none = parsed(&jobs("bedrock", &bedrock).answer(b"no JSON", &told));
-    assert_eq!(none["error"]["code"], "bad_line");
+    let none = bedrock.answer(b"no JSON", Part::Errors, &told).expect("an error");
+    assert_eq!(parsed(&none)["error"]["code"], "bad_line");
 }
 
 #[test]
-fn a_line_that_is_no_chat_is_refused() {
+fn a_line_that_is_no_request_of_a_batch_is_refused() {
     let to = target("gemini-up");
     let jobs = jobs("vertex_ai", &to);
     let messages = json!([{"role": "user", "content": "x"}]);
     let cases = [
         (json!({"body": {"messages": messages}}), "custom_id"),
         (json!({"custom_id": "x".repeat(513), "body": {"messages": messages}}), "custom_id"),
-        (json!({"custom_id": "1", "url": "/v1/embeddings", "body": {"input": "x"}}), "url"),
+        (json!({"custom_id": "1", "url": VECTORS, "body": {"input": "x"}}), "which answer"),
+        (json!({"custom_id": "1", "url": "/v1/responses", "body": {"input": "x"}}), "/v1/embed"),
         (json!({"custom_id": "1", "url": CHATS}), "body"),
         (json!({"custom_id": "1", "body": {"messages": messages, "stream": true}}), "no streams"),
         (json!({"custom_id": "1", "body": {"messages": messages, "nonsense": 1}}), "nonsense"),
@@ -164,15 +181,68 @@ fn a_line_that_is_no_chat_is_refused() {
         (json!([]), "object"),
     ];
     for (line, why) in cases {
-        let refused = jobs.request(&Bytes::from(line.to_string())).expect_err(why);
+        let refused = jobs.request(&Bytes::from(line.to_string()), &mut None).expect_err(why);
         assert!(refused.to_string().contains(why), "{why}: {refused}");
     }
-    assert_eq!(jobs.request(&Bytes::from_static(b" \r")), Ok(Vec::new()), "it is no line");
+    assert_eq!(jobs.request(&Bytes::from_static(b" \r"), &mut None), Ok(None), "it is no line");
+
+    let to = target("amazon.titan-embed-text-v2:0");
+    let jobs = self::jobs("bedrock", &to);
+    let mut before = None;
+    let vectors = |body: Value| line("1", VECTORS, &body);
+    jobs.request(&vectors(json!({"input": "x"})), &mut before).expect("the first");
+    for (line, why) in [
+        (line("2", CHATS, &json!({"messages": messages})), "as of the lines before it"),
+        (vectors(json!({"input": ["x", "y"]})), "one text"),
+        (vectors(json!({"input": "x", "encoding_format": "base64"})), "encoding_format"),
+    ] {
+        let refused = jobs.request(&line, &mut before).expect_err(why);
+        assert!(refused.to_string().contains(why), "{why}: {refused}");
+    }
+}
+
+#[test]
+fn vectors_are_asked_for_and_told_as_each_model_has_them() {
+    let told = Told { model: "public", object: "o", number: 1, made: 7 };
+    for (model, input, expected, output, counted) in [
+        (
+            "amazon.titan-embed-text-v2:0",
+            json!("good day"),
+            json!({"inputText": "good day"}),
+            json!({"embedding": [0.5, -1.0], "inputTextTokenCount": 3}),
+            Some(3),
+        ),
+        (
+            "cohere.embed-english-v3",
+            json!(["good", "day"]),
+            json!({"texts": ["good", "day"], "input_type": "search_document"}),
+            json!({"id": "1", "embeddings": [[0.5, -1.0], [1.0, 0.0]], "texts": ["good", "day"]}),
+            None,
+        ),
+    ] {
+        let to = target(model);
+        let jobs = jobs("bedrock", &to);
+        let sent = sent(&jobs, &line("v/1", VECTORS, &json!({"model": "public", "input": input})));
+        assert_eq!(sent, json!({"recordId": "v/1", "modelInput": expected}));
+        let answer = json!({"recordId": "v/1", "modelInput": expected, "modelOutput": output});
+        let written = told_in(&jobs, &answer, Part::Output, &told).expect("an answer");
+        let shown = parsed(&written);
+        let body = &shown["response"]["body"];
+        assert_eq!(body["data"][0]["embedding"], json!([0.5, -1.0]), "{shown}");
+        assert_eq!((&shown["custom_id"], &body["model"]), (&json!("v/1"), &json!("public")));
+        let (used, _) = used_in_line(&written).expect("it is charged");
+        assert!(used.prompt.0 > 0 && used.completion.0 == 0, "{used:?}");
+        assert!(counted.is_none_or(|counted| used.prompt.0 == counted), "{used:?}");
+    }
+}
+
+fn shelved(jobs: &Jobs<'_>, asks: Asks) -> Address {
+    jobs.shelved(Some("batch"), Some("../my input.jsonl"), (1, asks)).expect("a place")
 }
 
 /// A batch of a file that was put where `jobs` puts it.
 fn made(jobs: &Jobs<'_>) -> (Call, Address) {
-    let at = jobs.place(Some("batch"), Some("../my input.jsonl"), 1).expect("a place");
+    let at = shelved(jobs, Asks::Chats);
     let body =
         json!({"input_file_id": jobs.id(&at), "endpoint": CHATS, "completion_window": "48h"});
     let body = body.to_string();
@@ -220,8 +290,24 @@ fn a_job_takes_its_input_and_model_from_the_file_and_leaves_its_answers_below_it
     let foreign = json!({"input_file_id": "s3://in/else/x.jsonl", "endpoint": CHATS}).to_string();
     let wish = Wish::read(foreign.as_bytes()).expect("a wish");
     assert!(jobs("bedrock", &to).creation(&wish, 2).is_err());
-    assert!(Wish::read(br#"{"input_file_id":"a","endpoint":"/v1/embeddings"}"#).is_err());
-    assert!(jobs("bedrock", &to).place(Some("fine-tune"), None, 1).is_err());
+    assert!(Wish::read(br#"{"input_file_id":"a","endpoint":"/v1/responses"}"#).is_err());
+    assert!(jobs("bedrock", &to).shelved(Some("fine-tune"), None, (1, Asks::Chats)).is_err());
+    let vectors = shelved(&jobs("bedrock", &to), Asks::Embeddings);
+    let wish = |endpoint: &str| {
+        json!({"input_file_id": format!("s3://in/{}", vectors.name), "endpoint": endpoint})
+            .to_string()
+    };
+    let (right, wrong) = (wish(VECTORS), wish(CHATS));
+    let right = Wish::read(right.as_bytes()).expect("a wish");
+    let (call, _) = jobs("bedrock", &to).creation(&right, 2).expect("it can be made");
+    let job = parsed(&call.body);
+    assert_eq!(
+        (&job["modelId"], &job["modelInvocationType"]),
+        (&json!("eu.anthropic.claude-v1:0"), &json!("InvokeModel"))
+    );
+    let wrong = Wish::read(wrong.as_bytes()).expect("a wish");
+    let refused = jobs("bedrock", &to).creation(&wrong, 2).expect_err("its lines are others");
+    assert!(refused.to_string().contains("as of the lines of its file"), "{refused}");
     to.buckets.as_mut().expect("some").role = None;
     let own =
         json!({"input_file_id": format!("s3://in/{}", at.name), "endpoint": CHATS}).to_string();
@@ -230,7 +316,8 @@ fn a_job_takes_its_input_and_model_from_the_file_and_leaves_its_answers_below_it
     assert!(refused.to_string().contains("aws_batch_role_arn"), "{refused}");
     for (provider, model) in [("vertex_ai", "1234567"), ("vertex_ai", "meta/llama-up")] {
         let to = target(model);
-        assert!(jobs(provider, &to).place(Some("batch"), None, 1).is_err(), "{model}");
+        let refused = jobs(provider, &to).shelved(Some("batch"), None, (1, Asks::Chats));
+        assert!(refused.is_err(), "{model}");
     }
 }
 
@@ -292,9 +379,6 @@ fn a_job_is_shown_as_a_batch() {
         assert_eq!((kept.finished, kept.output_file_id.as_deref()), (is_over, output), "{status}");
         assert_eq!(batch.in_doubt().is_some(), in_doubt, "{status}");
     }
-    let counts =
-        &parsed(&google("JOB_STATE_SUCCEEDED", true).write(&of_google, None))["request_counts"];
-    assert_eq!(*counts, json!({"total": 3, "completed": 2, "failed": 1}));
     let made = json!({"input_file_id": "s3://in/a", "endpoint": CHATS, "metadata": {"a": "b"}})
         .to_string();
     let wish = Wish::read(made.as_bytes()).expect("a wish");
@@ -305,6 +389,45 @@ fn a_job_is_shown_as_a_batch() {
         (&shown["input_file_id"], &shown["status"]),
         (&json!("s3://in/a"), &json!("validating"))
     );
+}
+
+#[test]
+fn a_batch_has_the_files_in_which_something_is() {
+    let (vertex, bedrock) = (target("gemini-up"), target("m"));
+    let (of_google, of_aws) = (jobs("vertex_ai", &vertex), jobs("bedrock", &bedrock));
+    let of = |[done, failed]: [&str; 2], state: &str| {
+        let job = json!({"name": "a/77", "state": state,
+            "outputInfo": {"gcsOutputDirectory": "gs://in/o"},
+            "completionStats": {"successfulCount": done, "failedCount": failed}});
+        let job = of_google.read(job.to_string().as_bytes()).expect("a job");
+        parsed(&job.write(&of_google, None))
+    };
+    let (output, errors) = (json!("gs://in/o/"), json!("gs://in/o/#errors"));
+    for (counts, left) in [
+        (["2", "1"], [&output, &errors]),
+        (["2", "0"], [&output, &Value::Null]),
+        (["0", "2"], [&Value::Null, &errors]),
+        (["0", "0"], [&output, &Value::Null]),
+    ] {
+        let shown = of(counts, "JOB_STATE_SUCCEEDED");
+        assert_eq!([&shown["output_file_id"], &shown["error_file_id"]], left, "{shown}");
+        let open = of(counts, "JOB_STATE_RUNNING");
+        assert_eq!((&open["output_file_id"], &open["error_file_id"]), (&Value::Null, &Value::Null));
+    }
+    let counts = &of(["2", "1"], "JOB_STATE_SUCCEEDED")["request_counts"];
+    assert_eq!(*counts, json!({"total": 3, "completed": 2, "failed": 1}));
+    let unknown = json!({"jobArn": "arn:x/abc", "status": "Completed",
+        "outputDataConfig": {"s3OutputDataConfig": {"s3Uri": "s3://in/o/"}}});
+    let unknown = of_aws.read(unknown.to_string().as_bytes()).expect("a job");
+    let unknown = parsed(&unknown.write(&of_aws, None));
+    assert_eq!(unknown["error_file_id"], "s3://in/o/abc/#errors", "some may have failed");
+    for id in ["s3://in/o/abc/#errors", "s3://in/o/abc/", "s3://in/o/x.jsonl#errors"] {
+        let place = of_aws.place(id).expect("a place");
+        assert_eq!(
+            (place.part == Part::Errors, of_aws.file_id(&place)),
+            (id.ends_with("/#errors"), id.to_owned())
+        );
+    }
 }
 
 #[test]

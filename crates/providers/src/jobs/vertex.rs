@@ -7,7 +7,7 @@ use dunlin_llm::{Target, edit};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answers::{Found, Outcome};
+use super::answers::{Answer, Found, Outcome};
 use super::shown::{Batch, Counts, Status};
 use super::{Address, Job, Jobs};
 use crate::bucket::seconds;
@@ -240,7 +240,8 @@ pub(super) fn answered(line: &[u8]) -> Option<Found<'_>> {
     let outcome = if status.is_empty() {
         let answer = edit::member(line, "response")?;
         let is_claude = edit::member(answer.as_bytes(), "type") == Some("\"message\"");
-        Outcome::Answered(answer, if is_claude { "claude" } else { "gemini" })
+        let model = if is_claude { "claude" } else { "gemini" };
+        Outcome::Answered(Box::new(Answer::chat(answer, model)))
     } else {
         Outcome::Refused { code: "vertex_ai_error", message: status }
     };

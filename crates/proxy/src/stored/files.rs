@@ -55,6 +55,9 @@ async fn conduct(
     let beside = Beside::of_form(ROUTE, &["metadata"], &form).map_err(Refused::BadRequest)?;
     let content = form.content("file").unwrap_or_default();
     let is_batch = is_batch(&form);
+    if is_batch && content.trim_ascii().is_empty() {
+        return Err(Refused::no_lines().into());
+    }
     // Whatever a file is said to be for, a key of certain models can make a batch of no others.
     let is_restricted = caller.access().is_some_and(|access| access.is_restricted());
     let lines = if is_batch || is_restricted { models(&content) } else { BTreeMap::new() };
@@ -63,7 +66,11 @@ async fn conduct(
     let asking = posted.asking(proxy, call);
     let query = Query::read(head.uri.query().unwrap_or_default());
     let field = |name: &str| form.field(name).or_else(|| query.get(name));
-    let home = Home::find(&asking, Wish::read(provider, field, &head.headers), &lines, false)?;
+    let wish = Wish::read(provider, field, &head.headers);
+    if is_batch && lines.is_empty() && wish.says_nothing() {
+        return Err(Refused::no_model_in_lines().into());
+    }
+    let home = Home::find(&asking, wish, &lines, false)?;
     let name = home.name.as_deref().unwrap_or_default();
     if let Some((input, _)) = &heard {
         asking.check_labels(&input.labels, "line").await?;

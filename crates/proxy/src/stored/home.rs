@@ -46,6 +46,10 @@ impl<'a> Wish<'a> {
             provider: provider.or_else(|| header(PROVIDER_HEADER)),
         }
     }
+
+    pub(super) fn says_nothing(&self) -> bool {
+        self.models.is_none() && self.provider.is_none()
+    }
 }
 
 /// The deployments that may take it.

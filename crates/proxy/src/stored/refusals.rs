@@ -40,6 +40,23 @@ impl Refused {
         Self::Unfit { param, message }
     }
 
+    /// A file of requests without one.
+    pub(super) fn no_lines() -> Self {
+        let message = "the file has no lines: a batch needs one for each request, such as \
+                       `{\"custom_id\": \"1\", \"method\": \"POST\", \"url\": \
+                       \"/v1/chat/completions\", \"body\": {\"model\": ...}}`"
+            .to_owned();
+        Self::Unfit { param: "file", message }
+    }
+
+    /// Nobody could answer a request of it.
+    pub(super) fn no_model_in_lines() -> Self {
+        let message = "no line of the batch names a model, and neither does its upload: each line \
+                       needs one in `body.model`"
+            .to_owned();
+        Self::Unfit { param: "model", message }
+    }
+
     /// A file is at one deployment.
     pub(super) fn several_models(lines: &BTreeMap<String, u64>) -> Self {
         let mut named: Vec<_> = lines.iter().map(|(model, line)| (line, model)).collect();

@@ -1,5 +1,5 @@
-//! The answers of a job, read from their objects one after the other, and told as OpenAI's lines as
-//! they come.
+//! The answers of a job, or its errors, read from their objects one after the other, and told as
+//! OpenAI's lines as they come.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -11,7 +11,7 @@ use dunlin_egress::BodyError;
 use dunlin_llm::batch::{Line, Lines};
 use dunlin_providers::ProviderError;
 use dunlin_providers::bucket::{Asked, Listed};
-use dunlin_providers::jobs::{Address, Jobs, Told, too_long};
+use dunlin_providers::jobs::{Jobs, Part, Place, Told, too_long};
 use dunlin_router::Deployment;
 use futures::TryStreamExt;
 use http::StatusCode;
@@ -30,7 +30,7 @@ pub(super) struct Answers {
     by: Arc<Deployment>,
     /// It is in flight as long as they are read.
     _attempt: Attempt,
-    at: Address,
+    place: Place,
     within: Duration,
     /// The first is being read.
     objects: VecDeque<Listed>,
@@ -44,7 +44,7 @@ impl Answers {
     /// `read` is the first of the objects.
     pub(super) fn new(
         Keeper { upstream, by, attempt, within, .. }: Keeper<'_>,
-        at: Address,
+        place: Place,
         objects: Vec<Listed>,
         read: Relayed,
     ) -> Self {
@@ -52,7 +52,7 @@ impl Answers {
             upstream: upstream.clone(),
             by: Arc::clone(by),
             _attempt: attempt,
-            at,
+            place,
             within,
             objects: objects.into(),
             read: Some(read),
@@ -74,11 +74,11 @@ impl Answers {
     /// The next lines; `None` at the end.
     async fn next(&mut self) -> Result<Option<Bytes>, ProviderError> {
         loop {
-            let Self { upstream, by, at, within, objects, read, .. } = self;
+            let Self { upstream, by, place, within, objects, read, .. } = self;
             let Some(read) = read else {
                 let Some(object) = objects.front() else { return Ok(None) };
                 let asked = Asked::Object(&object.name);
-                let answered = upstream.ask_bucket(by, &at.bucket, asked, *within).await;
+                let answered = upstream.ask_bucket(by, &place.at.bucket, asked, *within).await;
                 self.read = Some(opened(by, object, answered)?);
                 continue;
             };
@@ -92,7 +92,7 @@ impl Answers {
 
     /// The lines that end in `piece`, or with the object if there is no more of it.
     fn written(&mut self, piece: Option<Bytes>) -> Vec<u8> {
-        let Self { by, objects, lines, number, .. } = self;
+        let Self { by, place: Place { part, .. }, objects, lines, number, .. } = self;
         let jobs = Jobs::of(provider_of(by), &by.target).expect("it had jobs when this began");
         let mut written = Vec::new();
         let object = objects.front().expect("it is being read");
@@ -100,12 +100,15 @@ impl Answers {
             *number += 1;
             let (object, made, number) = (&*object.name, object.made, *number);
             let told = Told { model: &by.group, object, number, made };
-            match line {
-                Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => return,
-                Line::Whole(line) => written.extend(jobs.answer(line, &told)),
-                Line::Long(bytes) => written.extend(too_long(bytes, &told)),
+            let line = match line {
+                Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => None,
+                Line::Whole(line) => jobs.answer(line, *part, &told),
+                Line::Long(bytes) => (*part == Part::Output).then(|| too_long(bytes, &told)),
+            };
+            if let Some(line) = line {
+                written.extend(line);
+                written.push(b'\n');
             }
-            written.push(b'\n');
         };
         match piece {
             Some(piece) => lines.push(piece, each),

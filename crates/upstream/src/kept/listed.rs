@@ -22,7 +22,8 @@ impl Keeper<'_> {
         files.sort_by_key(|file| std::cmp::Reverse(file.made));
         let at = |file: &Listed| Address { name: file.name.clone(), bucket: shelf.bucket.clone() };
         let known = files.into_iter().map(|file| (self.jobs.id(&at(&file)), file)).collect();
-        let shown = |file: Listed| jobs::file(&self.jobs, &at(&file), std::slice::from_ref(&file));
+        let shown =
+            |file: Listed| jobs::file(&self.jobs, &at(&file).into(), std::slice::from_ref(&file));
         Ok(self.json(page(query, known, shown)))
     }
 

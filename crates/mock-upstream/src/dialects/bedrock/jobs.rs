@@ -145,9 +145,11 @@ fn run(mock: &Mock, job: &mut Value, answer: &Answer) {
     (job["successRecordCount"], job["errorRecordCount"]) = (json!(done), json!(total - done));
 }
 
-/// Claude's records have its own words, all others those of Converse, as have all of jobs that say so.
+/// Claude's records, and those of models that make vectors, have the model's own words, all others
+/// those of Converse, as have all of jobs that say so.
 fn ask(mock: &Mock, (model, kind): (&str, &str), input: &Value, answer: &Answer) -> (u16, Value) {
-    if model.contains("anthropic.") && kind != "Converse" {
+    let has_own = ["anthropic.", "embed"].iter().any(|part| model.contains(part));
+    if has_own && kind != "Converse" {
         let asked = Recorded::within(&format!("/model/{model}/invoke"), input);
         within(mock, &asked, &Invoke { stream: false, signed: false }, answer)
     } else {
