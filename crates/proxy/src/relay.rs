@@ -35,6 +35,7 @@ use crate::{Proxy, Serving, gemini};
 
 mod batches;
 pub(crate) mod configured;
+mod counts;
 pub(crate) mod fields;
 mod passing;
 mod path;
@@ -74,6 +75,9 @@ pub(crate) async fn serve(proxy: &Proxy, way: Way, request: Request) -> Response
     // Errors of ours are in OpenAI's form, as LiteLLM has them on the routes with a prefix.
     let endpoint = if way.owned { Endpoint::Messages } else { Endpoint::ChatCompletions };
     let call = Call::begin(proxy, endpoint, &request).named(PASSED);
+    if counts::is_one(&request, way) {
+        return counts::serve(proxy, way, &call, request).await;
+    }
     let answered = conduct(proxy, &call, way, request).await;
     call.answer(proxy, answered)
 }

@@ -46,7 +46,7 @@ mod made_of;
 pub(crate) mod noted;
 pub(crate) mod output;
 mod refusals;
-mod resumed;
+pub(crate) mod resumed;
 pub(crate) mod shares;
 mod turn;
 pub(crate) mod watch;

@@ -339,7 +339,6 @@ async fn what_a_model_reads_below_a_prefix_costs_something_though_nobody_counts_
     let ask = json!({"content": {"parts": [{"text": "word ".repeat(1_000)}]}});
     for (path, is_read) in [
         ("/gemini/v1beta/models/vectors:embedContent", true),
-        ("/gemini/v1beta/models/vectors:countTokens", false),
         ("/gemini/v1beta/cachedContents", false),
     ] {
         let reply = caller.post(&setup.cluster.url(0, path), &ask).await?;

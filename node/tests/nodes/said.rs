@@ -144,7 +144,11 @@ async fn a_count_takes_nothing_of_a_limit() -> anyhow::Result<()> {
     let mock = MockUpstream::start(Settings::default()).await?;
     let own = harness::deployment("own", "openai/up", &mock.api_base());
     let chat = harness::deployment("chat", "openai/up", &mock.api_base());
-    let config = format!("model_list:\n{own}    model_info: {{mode: responses}}\n{chat}");
+    let root = mock.api_base().trim_end_matches("/v1").to_owned();
+    let claude = harness::deployment("claude", "anthropic/up", &root);
+    let google = harness::deployment("google", "gemini/up", &root);
+    let config =
+        format!("model_list:\n{own}    model_info: {{mode: responses}}\n{chat}{claude}{google}");
     let setup = harness::start_with(1, mock, config).await?;
     let caller = setup.make_key(0, json!({"rpm_limit": 1, "tpm_limit": 10_000})).await?;
     let messages = json!([{"role": "user", "content": "hi"}]);
@@ -156,11 +160,22 @@ async fn a_count_takes_nothing_of_a_limit() -> anyhow::Result<()> {
             ("/v1/responses/input_tokens", json!({"model": "own", "input": "hi"})),
             ("/v1beta/models/chat:countTokens", json!({"contents": contents})),
             ("/utils/token_counter", json!({"model": "chat", "messages": messages})),
+            (
+                "/anthropic/v1/messages/count_tokens",
+                json!({"model": "claude", "messages": messages}),
+            ),
+            ("/gemini/v1beta/models/google:countTokens", json!({"contents": contents})),
+            ("/gemini/v1beta/models/google%3AcountTokens", json!({"contents": contents})),
+            ("/openai/v1/responses/input_tokens", json!({"model": "chat", "input": "hi"})),
         ] {
             let counted = caller.post(&setup.cluster.url(0, path), &body).await?;
             assert_eq!(counted.status, 200, "{path}: {}", counted.body);
         }
     }
+    let odd = json!({"model": "claude", "messages": 7});
+    let path = setup.cluster.url(0, "/anthropic/v1/messages/count_tokens");
+    assert_eq!(caller.post(&path, &odd).await?.status, 400, "its provider refuses it");
+    assert_eq!(setup.records(0)?.len(), 0, "nothing of it is on record");
     assert_eq!(setup.chat(0, &caller).await?.status, 200, "its one request is left");
     assert_eq!(setup.chat(0, &caller).await?.status, 429);
     Ok(())

@@ -22,7 +22,7 @@ use crate::request::kept::Sealing;
 use crate::response::cut::Broken;
 
 /// The bytes of an answer.
-pub(super) fn bytes(relayed: Relayed) -> Body {
+pub(crate) fn bytes(relayed: Relayed) -> Body {
     Body::new(Content(relayed.body))
 }
 
