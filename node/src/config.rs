@@ -440,10 +440,14 @@ impl NodeConfig {
         Surroundings::from_variables(|name| self.environment.get(name))
     }
 
+    /// The path under which all routes also answer, such as `/llm`; empty for none.
+    pub(crate) fn root_path(&self) -> String {
+        self.environment.get("SERVER_ROOT_PATH").unwrap_or_default().to_owned()
+    }
+
     /// How the client API presents itself, and where requests go that this node cannot decide.
     pub(crate) fn front(&self, proxy: &Proxy, admission: Admission, rpc: Rpc) -> Front {
         let detour = Detour::new(admission, rpc, self.max_staleness, self.on_stale);
-        let root_path = self.environment.get("SERVER_ROOT_PATH").unwrap_or_default().to_owned();
-        Front { root_path, detour: Some(detour), models: Some(proxy.clone()) }
+        Front { root_path: self.root_path(), detour: Some(detour), models: Some(proxy.clone()) }
     }
 }

@@ -251,7 +251,17 @@ fn start_proxy(
     let (ids, tokenizer) = (dunlin_proxy::Ids::new(secrets), Tokenizer::new(&tasks));
     let metrics::Parts { consensus, store, admission, upstream, callbacks, open, .. } =
         parts.clone();
-    let own = dunlin_proxy::Config { ids, store, tokenizer, published, callbacks, tasks, open };
+    let root_path = config.root_path();
+    let own = dunlin_proxy::Config {
+        ids,
+        store,
+        tokenizer,
+        published,
+        callbacks,
+        tasks,
+        open,
+        root_path,
+    };
     Proxy::new(consensus.clock(), admission, upstream, own)
 }
 
@@ -403,7 +413,8 @@ fn admin_config(
 ) -> dunlin_admin::Config {
     let refuses = config.on_stale == OnStale::Refuse;
     let max_staleness = refuses.then_some(config.max_staleness);
-    dunlin_admin::Config { me, api, sealer, max_staleness }
+    let root_path = config.root_path();
+    dunlin_admin::Config { me, api, sealer, max_staleness, root_path }
 }
 
 /// Has the log say what an operator looks for.

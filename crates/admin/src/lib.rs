@@ -67,6 +67,8 @@ pub struct Config {
     pub sealer: Arc<Sealer>,
     /// Behind by more, it serves no clients itself; none: it does.
     pub max_staleness: Option<Duration>,
+    /// The path under which all routes also answer: what is told of paths here begins so.
+    pub root_path: String,
 }
 
 /// What the node works by from now on.

@@ -150,6 +150,8 @@ pub struct Config {
     pub tasks: TaskTracker,
     /// What the server ends when it leaves.
     pub open: Open,
+    /// The path under which all routes also answer: what is told of paths here begins so.
+    pub root_path: String,
 }
 
 /// The client API of a node. Cheap to clone.
@@ -170,6 +172,8 @@ struct Shared {
     refusals: Refusals,
     tapes: Tapes,
     open: Open,
+    /// Without a slash at its end.
+    root_path: Arc<str>,
     serving: ArcSwap<Serving>,
 }
 
@@ -187,7 +191,7 @@ impl Proxy {
     /// request.
     #[must_use]
     pub fn new(clock: Clock, admission: Admission, upstream: Upstream, config: Config) -> Self {
-        let Config { ids, store, tokenizer, published, callbacks, tasks, open } = config;
+        let Config { ids, store, tokenizer, published, callbacks, tasks, open, root_path } = config;
         let leaving = open.leaving.clone();
         let proxy = Self(Arc::new(Shared {
             clock,
@@ -203,6 +207,7 @@ impl Proxy {
             refusals: Refusals::default(),
             tapes: Tapes::default(),
             open,
+            root_path: root_path.trim_end_matches('/').into(),
             serving: ArcSwap::from_pointee(Serving::default()),
         }));
         proxy.0.tasks.spawn(stored::watch::run(proxy.clone(), leaving));

@@ -1,6 +1,6 @@
 //! What a deployment says of how its provider is to be called, and of how clients reach the gateway.
 
-use dunlin_cluster::Launcher;
+use dunlin_cluster::{Cluster, Launcher};
 use dunlin_mock_upstream::{MockUpstream, Settings};
 use serde_json::{Value, json};
 
@@ -111,11 +111,37 @@ async fn what_a_provider_does_not_take_is_refused_dropped_or_forced() -> anyhow:
     Ok(())
 }
 
+/// Where they are is told to clients that go there from the host, and to SDKs, which put it behind
+/// their base URL.
+async fn answers_of_a_batch_are_below_the_root(cluster: &Cluster) -> anyhow::Result<()> {
+    let caller = cluster.client();
+    let params = json!({"model": "claude", "max_tokens": 9,
+        "messages": [{"role": "user", "content": "hi"}]});
+    let batch = json!({"requests": [{"custom_id": "a", "params": params}]});
+    for prefix in ["", "/anthropic"] {
+        let at = format!("/llm{prefix}/v1/messages/batches");
+        let made: Value = caller.post(&cluster.url(0, &at), &batch).await?.json()?;
+        let one = format!("{at}/{}", made["id"].as_str().expect("an id"));
+        let shown: Value = caller.get(&cluster.url(0, &one)).await?.json()?;
+        let place = shown["results_url"].as_str().expect("a place").to_owned();
+        assert_eq!(place, format!("{one}/results"));
+        for place in [format!("/llm{prefix}{place}"), place] {
+            let answers = caller.get(&cluster.url(0, &place)).await?;
+            let told = (answers.status, answers.body.lines().count());
+            assert_eq!(told, (200, 1), "{place}: {}", answers.body);
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_in_browsers_and_below_a_path_are_served() -> anyhow::Result<()> {
     let mock = MockUpstream::start(Settings::default()).await?;
     let dir = tempfile::Builder::new().prefix("dunlin-test-").tempdir()?;
-    let config = harness::chat_config(&mock.api_base());
+    let root = mock.api_base().trim_end_matches("/v1").to_owned();
+    let claude = harness::deployment("claude", "anthropic/up", &root);
+    let chat = harness::deployment("chat", "openai/up", &mock.api_base());
+    let config = format!("model_list:\n{chat}{claude}");
     let environment = vec![("SERVER_ROOT_PATH".to_owned(), "/llm".to_owned())];
     let plain = Launcher::new(harness::binary(), dir.path().to_owned(), config);
     let mut cluster = Launcher { nodes: 1, environment, ..plain }.start().await?;
@@ -127,12 +153,14 @@ async fn clients_in_browsers_and_below_a_path_are_served() -> anyhow::Result<()>
     }
     for (path, place, told) in [
         ("/llm", "/name", json!("dunlin")),
+        ("/llm", "/openapi", json!("/llm/openapi.json")),
         ("/llm/openapi.json", "/servers", json!([{"url": "/llm"}])),
     ] {
         let reply = cluster.client().get(&cluster.url(0, path)).await?;
         let body: Value = reply.json()?;
         assert_eq!(body.pointer(place), Some(&told), "{path}: {}", reply.body);
     }
+    answers_of_a_batch_are_below_the_root(&cluster).await?;
     let asked = dunlin_cluster::http_client()?
         .request("OPTIONS".parse()?, cluster.url(0, "/llm/v1/chat/completions"))
         .header("origin", "https://app.example")

@@ -1,12 +1,14 @@
 //! `GET /` and `/redoc`: what somebody sees who opens the base URL: a page that leads on and lists the
 //! routes for a browser, an object for programs. Public, like the routes' own list.
 
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::json;
 
 use super::ok;
+use crate::Admin;
 use crate::routes::Routes;
 
 const PAGE: &str = include_str!("../root.html");
@@ -18,9 +20,13 @@ pub(super) fn add(routes: Routes) -> Routes {
     routes.open("/", get(handle)).open("/redoc", get(async || page()))
 }
 
-async fn handle(headers: HeaderMap) -> Response {
+async fn handle(State(admin): State<Admin>, headers: HeaderMap) -> Response {
+    answer(&headers, admin.0.config.root_path.trim_end_matches('/'))
+}
+
+fn answer(headers: &HeaderMap, root: &str) -> Response {
     let accepts = headers.get(header::ACCEPT).and_then(|accepts| accepts.to_str().ok());
-    if accepts.is_some_and(|accepts| accepts.contains("text/html")) { page() } else { told() }
+    if accepts.is_some_and(|accepts| accepts.contains("text/html")) { page() } else { told(root) }
 }
 
 fn page() -> Response {
@@ -32,15 +38,16 @@ fn page() -> Response {
     response
 }
 
-fn told() -> Response {
+fn told(root: &str) -> Response {
+    let below = |path: &str| format!("{root}{path}");
     ok(&json!({
         "name": "dunlin",
         "version": env!("CARGO_PKG_VERSION"),
-        "openai_base_url": "/v1",
-        "anthropic_base_url": "/",
-        "openapi": "/openapi.json",
-        "routes": "/routes",
-        "health": "/health/readiness",
+        "openai_base_url": below("/v1"),
+        "anthropic_base_url": below("/"),
+        "openapi": below("/openapi.json"),
+        "routes": below("/routes"),
+        "health": below("/health/readiness"),
     }))
 }
 
@@ -52,7 +59,7 @@ mod tests {
     async fn a_browser_gets_a_page_and_a_program_an_object() {
         let ask = async |accept: &str| {
             let accept = accept.parse().expect("a value");
-            let response = handle(HeaderMap::from_iter([(header::ACCEPT, accept)])).await;
+            let response = answer(&HeaderMap::from_iter([(header::ACCEPT, accept)]), "/llm");
             let kind = response.headers()[header::CONTENT_TYPE].clone();
             let body = axum::body::to_bytes(response.into_body(), 1 << 16).await.expect("a body");
             (kind, String::from_utf8(body.to_vec()).expect("text"))
@@ -61,6 +68,6 @@ mod tests {
         assert!(kind == "text/html; charset=utf-8" && body.contains(env!("CARGO_PKG_VERSION")));
         assert!(!body.contains("{version}") && !body.contains("http://"), "{body}");
         let (kind, body) = ask("*/*").await;
-        assert!(kind == "application/json" && body.contains("/openapi.json"), "{body}");
+        assert!(kind == "application/json" && body.contains("\"/llm/openapi.json\""), "{body}");
     }
 }

@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use bytes::Bytes;
 use dunlin_types::{Tokens, Usage};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{BadBatch, Beside, Hearing, KeptBatch, Shape};
@@ -179,17 +180,15 @@ impl Shelf {
         Self { form: Form::Anthropic, path: MESSAGES.to_owned() }
     }
 
-    /// A batch that says where its answers are as they are reached here: Anthropic's own address would
-    /// be shown the client's key.
+    /// A batch that says where its answers are as they are reached here, below `root`: Anthropic's own
+    /// address would be shown the client's key.
     #[must_use]
-    pub fn answered_here(&self, batch: Bytes) -> Bytes {
+    pub fn answered_here(&self, batch: Bytes, root: &str) -> Bytes {
         const PLACE: &str = "results_url";
         let says = member(&batch, PLACE).is_some_and(|place| place.starts_with('"'));
         let path = text(&batch, "id").filter(|_| self.form == Form::Anthropic && says);
-        match path.and_then(|id| self.path_of(&id)) {
-            Some(path) => edit::with(batch, PLACE, &format!("\"{path}/results\"")),
-            None => batch,
-        }
+        let Some(path) = path.and_then(|id| self.path_of(&id)) else { return batch };
+        edit::with(batch, PLACE, &Value::from(format!("{root}{path}/results")).to_string())
     }
 
     /// A batch as its provider shows it. `None`: it is none.

@@ -96,10 +96,17 @@ async fn conduct(
     let id = Sealing::new(proxy, owner, &by).seal(Kind::Call, &accepted.id);
     let mut fields = HeaderMap::new();
     fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/sdp"));
-    let location = HeaderValue::from_str(&format!("/v1{ROUTE}/{id}"));
-    fields.insert(LOCATION, location.expect("an id goes into paths as it is"));
+    fields.insert(LOCATION, reached_at(proxy, &id));
     let answer = Body::from(accepted.answer);
     Ok(headers::relayed(told, StatusCode::CREATED, fields, answer))
+}
+
+/// Where a call is reached here. An operator may have written a root that no header can say.
+fn reached_at(proxy: &Proxy, id: &str) -> HeaderValue {
+    let path = format!("/v1{ROUTE}/{id}");
+    let place = HeaderValue::from_str(&format!("{}{path}", proxy.0.root_path));
+    let place = place.or_else(|_| HeaderValue::from_str(&path));
+    place.expect("an id goes into paths as it is")
 }
 
 /// A call that is heard.

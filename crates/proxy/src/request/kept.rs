@@ -238,12 +238,15 @@ pub(crate) struct Sealing {
     deployment: DeploymentId,
     /// Where things were made that are not of `deployment`, by the provider's ids of them.
     homes: Arc<BTreeMap<String, DeploymentId>>,
+    /// What paths here begin with.
+    root_path: Arc<str>,
 }
 
 impl Sealing {
     pub(crate) fn new(proxy: &Proxy, owner: Owner, deployment: &Deployment) -> Self {
         let (ids, deployment) = (proxy.0.ids.clone(), deployment.id.clone());
-        Self { ids, owner, deployment, homes: Arc::default() }
+        let (homes, root_path) = (Arc::default(), Arc::clone(&proxy.0.root_path));
+        Self { ids, owner, deployment, homes, root_path }
     }
 
     /// The same where other deployments of the same account have made some of the things: an id is the
@@ -300,7 +303,8 @@ impl Sealing {
             }
             Kind::Batch => self.sealed(body, BATCH_FILES, Kind::File),
             Kind::MessageBatch => {
-                return Shelf::of_messages().answered_here(self.sealed(body, &[&["id"]], kind));
+                let sealed = self.sealed(body, &[&["id"]], kind);
+                return Shelf::of_messages().answered_here(sealed, &self.root_path);
             }
             Kind::Job => {
                 let Ok(body) = rename_ids(body, MODEL, &mut |model: &str| {

@@ -110,6 +110,8 @@ fn preflight<B>(request: &Request<B>) -> Response<Body> {
     response
 }
 
+/// The prefix of calls whose answers tell paths here.
+const ANTHROPIC: &str = "/anthropic";
 /// LiteLLM's metrics are an application of their own, which answers here.
 const ENDS_IN_SLASH: &str = "/metrics/";
 
@@ -140,14 +142,27 @@ fn redirect(target: &str) -> Response<Body> {
     response
 }
 
+/// Without the root. What an answer tells of a path here begins with the root, and with the prefix of a
+/// call that was passed on: SDKs put it behind their base URL, which ends so, too.
 fn below_root(uri: &Uri, root: &str) -> Option<Uri> {
     let root = root.trim_end_matches('/');
-    let rest = uri.path_and_query()?.as_str().strip_prefix(root).filter(|_| !root.is_empty())?;
+    let whole = uri.path_and_query()?.as_str();
+    let once = below(whole, root).unwrap_or(whole);
+    let twice = match once.strip_prefix(ANTHROPIC) {
+        Some(rest) => below(rest, root).filter(|told| told.starts_with("/anthropic/")),
+        None => below(once, root),
+    };
+    let rest = twice.unwrap_or(once);
     match rest.as_bytes().first() {
+        _ if rest.len() == whole.len() => None,
         Some(b'/') => rest.parse().ok(),
-        Some(b'?') | None => format!("/{rest}").parse().ok(),
-        Some(_) => None,
+        Some(_) | None => format!("/{rest}").parse().ok(),
     }
+}
+
+fn below<'p>(path: &'p str, root: &str) -> Option<&'p str> {
+    path.strip_prefix(root)
+        .filter(|rest| matches!(rest.as_bytes().first(), Some(b'/' | b'?') | None))
 }
 
 /// The answer for a path that does not exist.
@@ -209,6 +224,17 @@ mod tests {
             below_root(&path.parse().expect("a path"), root).map(|uri| uri.to_string())
         };
         assert_eq!(below("/llm/v1/models?x=1", "/llm").as_deref(), Some("/v1/models?x=1"));
+        assert_eq!(below("/llm/llm/v1/models", "/llm").as_deref(), Some("/v1/models"));
+        assert_eq!(below("/llm/llmx", "/llm").as_deref(), Some("/llmx"));
+        let passed = Some("/anthropic/v1/x?a=1");
+        for (path, root) in [
+            ("/llm/anthropic/v1/x?a=1", "/llm"),
+            ("/llm/anthropic/llm/anthropic/v1/x?a=1", "/llm"),
+            ("/anthropic/anthropic/v1/x?a=1", ""),
+        ] {
+            assert_eq!(below(path, root).as_deref(), passed, "{path}");
+        }
+        assert_eq!(below("/anthropic/v1/x", ""), None);
         assert_eq!(below("/llm", "/llm/").as_deref(), Some("/"));
         assert_eq!(below("/llm?x=1", "/llm").as_deref(), Some("/?x=1"));
         assert_eq!(below("/llmx/v1", "/llm"), None);

@@ -93,8 +93,11 @@ async fn who_is_told_that_a_batch_is_over_is_told_after_it_was_charged() -> anyh
     let (_, batch) = send_json(&setup, 1, setup.cluster.client(), "GET", &path).await?;
     assert_eq!(batch["processing_status"], "ended", "{batch}");
     assert_eq!(records(&setup, 1, &owner).await?, 1);
-    let here = path.trim_start_matches("/anthropic");
-    assert_eq!(batch["results_url"], format!("{here}/results"), "the client's key stays here");
+    assert_eq!(batch["results_url"], format!("{path}/results"), "the client's key stays here");
+    for place in [format!("{path}/results"), format!("/anthropic{path}/results")] {
+        let answers = setup.cluster.client().get(&setup.cluster.url(0, &place)).await?;
+        assert_eq!((answers.status, answers.body.lines().count()), (200, 2), "{place}");
+    }
 
     let (status, file) = upload(&setup, &owner, line("own")).await?;
     assert_eq!(status, 200, "{file}");

@@ -59,7 +59,8 @@ fn members_are_shown_by_what_the_cluster_decided_and_what_is_heard_of_them() {
     let consensus = followed_by_this();
     let sealer = Sealer::new(&Secret::new("a cluster's secret").into());
     let (me, api) = (NodeId(1), "127.0.0.1:4000".to_owned());
-    let own = Config { me, api, sealer: sealer.into(), max_staleness: None };
+    let own =
+        Config { me, api, sealer: sealer.into(), max_staleness: None, root_path: String::new() };
     let peers = BTreeMap::from([(NodeId(2), peer(true)), (NodeId(3), peer(false))]);
     let view = View { me: NodeId(1), peers };
     let [master_key, prices] = ["ours", "ours"].map(str::to_owned);

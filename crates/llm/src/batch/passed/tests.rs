@@ -176,7 +176,11 @@ fn each_request_says_its_model_and_how_long_its_answer_may_be() {
 
 #[test]
 fn a_batch_of_messages_says_that_its_answers_are_here() {
-    let here = |batch: &'static str| Shelf::of_messages().answered_here(Bytes::from(batch));
+    let below =
+        |root, batch: &'static str| Shelf::of_messages().answered_here(Bytes::from(batch), root);
+    let here = |batch| below("", batch);
+    let rooted = r#"{"id":"b_1","results_url":"/llm/v1/messages/batches/b_1/results"}"#;
+    assert_eq!(below("/llm", r#"{"id":"b_1","results_url":"x"}"#), rooted);
     let theirs = r#"{"id":"b_1","results_url":"https://api.anthropic.com/v1/x"}"#;
     let ours = r#"{"id":"b_1","results_url":"/v1/messages/batches/b_1/results"}"#;
     assert_eq!(here(theirs), ours);
@@ -184,7 +188,7 @@ fn a_batch_of_messages_says_that_its_answers_are_here() {
         assert_eq!(here(same), same);
     }
     let other = shelf(Form::OpenAi, "/v1/batches");
-    assert_eq!(other.answered_here(Bytes::from(theirs)), theirs);
+    assert_eq!(other.answered_here(Bytes::from(theirs), ""), theirs);
 }
 
 #[test]

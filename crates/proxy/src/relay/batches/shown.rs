@@ -20,6 +20,8 @@ pub(in crate::relay) struct Shown {
     named: Named,
     /// It deletes the batch, and its answers with it.
     deletes: bool,
+    /// What paths here begin with behind the root.
+    prefix: &'static str,
 }
 
 /// The answer to it.
@@ -50,7 +52,12 @@ impl Shown {
     pub(in crate::relay) fn of(way: Way, method: &Method, path: &str) -> Option<Self> {
         let deletes = *method == Method::DELETE;
         let (shelf, named) = Shelf::of_one(way.prefix, path)?;
-        (deletes || *method == Method::GET).then_some(Self { shelf, named, deletes })
+        (deletes || *method == Method::GET).then_some(Self {
+            shelf,
+            named,
+            deletes,
+            prefix: way.prefix,
+        })
     }
 
     /// The call is about to be passed on to `by`.
@@ -67,7 +74,7 @@ impl Shown {
         by: &Deployment,
         mut relayed: Relayed,
     ) -> Result<Answered, Refused> {
-        let Self { shelf, named, deletes } = self;
+        let Self { shelf, named, deletes, prefix } = self;
         if deletes || !relayed.status.is_success() {
             return Ok(Answered::Passing(Box::new(relayed)));
         }
@@ -84,6 +91,12 @@ impl Shown {
             watch::charge_now(proxy, by, &named.id).await;
         }
         let fields = fields::incoming(&relayed.headers);
-        Ok(Answered::Whole(Whole::of(relayed.status, fields, shelf.answered_here(body))))
+        // A path of ours is read from behind an SDK's base URL, too, if that ends in this prefix.
+        let root = match prefix {
+            "anthropic" => format!("{}/{prefix}", proxy.0.root_path),
+            _ => String::new(),
+        };
+        let body = shelf.answered_here(body, &root);
+        Ok(Answered::Whole(Whole::of(relayed.status, fields, body)))
     }
 }
