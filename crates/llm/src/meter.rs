@@ -59,6 +59,8 @@ enum Form {
     Lines(BytesMut),
     /// Frames of `application/vnd.amazon.eventstream`.
     Amazon(BytesMut),
+    /// Protocol Buffers, in which hardly anything is not text.
+    Protobuf,
     /// Its first bytes tell.
     Unlabelled,
     /// Sound, images and the like count nothing.
@@ -99,6 +101,7 @@ impl Meter {
             }
             "application/vnd.amazon.eventstream" => Form::Amazon(BytesMut::new()),
             kind if kind.ends_with("json") => Form::Json(BytesMut::new()),
+            kind if kind.contains("protobuf") => Form::Protobuf,
             _ => Form::Media,
         };
         Self::begin(form, Counts::of_headers(headers))
@@ -135,6 +138,11 @@ impl Meter {
         }
         let whole = match &mut self.form {
             Form::Unlabelled | Form::Media | Form::Blind => true,
+            Form::Protobuf => {
+                self.text_bytes += read.len() as u64;
+                self.uncounted += read.len() as u64;
+                true
+            }
             Form::Json(held) if held.len() + read.len() <= MAX_METERED_BYTES => {
                 held.extend_from_slice(read);
                 true
@@ -167,7 +175,11 @@ impl Meter {
             }
             Form::Events(mut splitter) => self.frame(splitter.rest()),
             Form::Lines(held) => self.read(&held),
-            form @ (Form::Amazon(_) | Form::Unlabelled | Form::Media | Form::Blind) => {
+            form @ (Form::Amazon(_)
+            | Form::Protobuf
+            | Form::Unlabelled
+            | Form::Media
+            | Form::Blind) => {
                 self.form = form;
             }
         }

@@ -324,6 +324,44 @@ async fn an_answer_is_charged_by_what_it_counts_however_long_and_whatever_it_lea
     Ok(())
 }
 
+/// As Google's clients in other languages can ask for it, whatever the query says of the answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn protocol_buffers_below_a_prefix_pass_as_they_are_and_are_estimated() -> anyhow::Result<()>
+{
+    let answer = format!("\u{a}\u{2}{}", "word ".repeat(200));
+    let server = Scripted::start("application/x-protobuf", vec![answer.clone()]).await?;
+    let root = server.api_base().trim_end_matches("/v1").to_owned();
+    let model = harness::deployment("gem", "gemini/gemini-2.5-flash", &root);
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let setup = harness::start_with(1, mock, format!("model_list:\n{model}")).await?;
+    let caller = setup.cluster.client();
+    let ask = format!("\u{a}\u{3}{}", "ask ".repeat(100));
+    let kind = "application/x-protobuf";
+    for query in ["?$alt=proto", "?alt=proto", "?alt=media"] {
+        let path = format!("/gemini/v1beta/models/gem:generateContent{query}");
+        let request = dunlin_cluster::http_client()?.post(setup.cluster.url(0, &path));
+        let request = request.bearer_auth(caller.key()).header("content-type", kind);
+        let reply = request.body(ask.clone()).send().await?;
+        assert_eq!(reply.headers()["content-type"], kind);
+        assert_eq!(
+            (reply.status().as_u16(), reply.text().await?),
+            (200, answer.clone()),
+            "{query}"
+        );
+        assert!(
+            server.last().starts_with(&format!(
+                "POST /v1beta/models/gemini-2.5-flash:generateContent{query} "
+            ))
+        );
+        assert_eq!(server.last_body(), ask, "it is passed on as it is");
+        let record = setup.records(0)?.pop().expect("it is on record");
+        let counts = (record["prompt"].as_u64(), record["completion"].as_u64());
+        assert!(counts.0 > Some(50) && counts.1 > Some(100), "{query}: {record}");
+        assert_eq!(record["estimated"], true, "{query}: {record}");
+    }
+    Ok(())
+}
+
 /// Google's own API does not count what is made into vectors.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_model_reads_below_a_prefix_costs_something_though_nobody_counts_it()

@@ -195,6 +195,15 @@ fn an_answer_has_the_first_id_that_it_names() {
 }
 
 #[test]
+fn protocol_buffers_are_taken_for_text() {
+    for kind in ["application/x-protobuf", "application/vnd.google.protobuf; proto=a.B"] {
+        let meter = metered(kind, &[10; 40], &[7]);
+        assert_eq!((meter.usage(), meter.text()), (None, (40, 40)), "{kind}");
+        assert!(!meter.is_of_media() && !meter.is_blind());
+    }
+}
+
+#[test]
 fn amazons_frames_and_headers_are_read() {
     let kind = "application/vnd.amazon.eventstream";
     let stream = [amazon("{}"), amazon(r#"{"usage":{"inputTokens":5,"outputTokens":2}}"#)].concat();
