@@ -30,6 +30,14 @@ MODELS = {
     "responses": ([], "openai/responses/gpt-mock", "/v1"),
 }
 
+# Models whose batches are jobs over buckets: whose mock has their API too, and what
+# `litellm_params.model` is.
+JOBS = {
+    "vertex-jobs": ("gemini", "vertex_ai/gemini-jobs"),
+    "bedrock-jobs": ("bedrock", "bedrock/eu.amazon.nova-jobs-v1:0"),
+    "titan-jobs": ("bedrock", "bedrock/amazon.titan-embed-text-v2:0"),
+}
+
 # What is called behind /vertex_ai alone: the mock of `gemini` has that API too.
 PROJECT = "p"
 VERTEX_GEMINI = "gemini-2.5-flash"
@@ -141,8 +149,29 @@ def config(bases):
             "model_name": name,
             "litellm_params": {**served, "vertex_project": PROJECT, "extra_headers": bearer},
         })
+    for name, (mock, model) in JOBS.items():
+        models.append({"model_name": name, "litellm_params": of_jobs(model, bases[mock])})
     # JSON is YAML.
     return json.dumps({"model_list": models, "router_settings": {"num_retries": 0}}, indent=1)
+
+
+def of_jobs(model, base):
+    """What leads to a cloud's jobs and to its buckets."""
+    served = {"model": model, "api_base": base}
+    if model.startswith("bedrock/"):
+        return {
+            **served, "aws_access_key_id": "AKID", "aws_secret_access_key": "mock-secret",
+            "aws_region_name": "eu-west-1", "aws_batch_role_arn": "arn:aws:iam::1:role/r",
+            "s3_bucket_name": "files", "s3_endpoint_url": f"{base}/s3",
+        }
+    credentials = {
+        "type": "authorized_user", "client_id": "c", "client_secret": "s", "refresh_token": "r",
+        "token_uri": f"{base}/token",
+    }
+    return {
+        **served, "vertex_project": PROJECT, "vertex_credentials": json.dumps(credentials),
+        "gcs_bucket_name": "files", "gcs_endpoint_url": base,
+    }
 
 
 def ready(url):

@@ -5,7 +5,7 @@ import re
 
 import install
 import routes
-from cluster import MODELS
+from cluster import JOBS, MODELS
 
 # What a case that runs on each backend shows, by file and name: of which endpoint, and what of it.
 OF_FILE = {
@@ -53,6 +53,7 @@ SINGLE = {
     "conversations": "/v1/conversations, /v1/conversations/{id}/items",
     "files": "/v1/files",
     "batches": "/v1/batches",
+    "batches_of_embeddings": "/v1/batches",
     "moderation": "/v1/moderations",
     "images": "/v1/images/generations, /v1/images/edits",
     "transcription": "/v1/audio/transcriptions, /v1/audio/translations",
@@ -125,7 +126,8 @@ def page(here, root, cases):
 
 
 def provider(model):
-    return MODELS[model][1].rsplit("/", 1)[0]
+    known = MODELS.get(model) or JOBS[model]
+    return known[1].rsplit("/", 1)[0]
 
 
 def split(name):

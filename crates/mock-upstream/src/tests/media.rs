@@ -67,12 +67,15 @@ async fn a_batch_is_answered_line_by_line() {
     let done = get(&mock, &path).await.json();
     assert_eq!(done["status"], "completed");
     assert_eq!(done["request_counts"], json!({"total": 2, "completed": 1, "failed": 1}));
-    let output = done["output_file_id"].as_str().expect("text");
+    let [output, errors] = [&done["output_file_id"], &done["error_file_id"]];
+    let [output, errors] = [output, errors].map(|id| id.as_str().expect("text"));
     let lines = get(&mock, &format!("/v1/files/{output}/content")).await.lines();
-    assert_eq!(lines[0]["custom_id"], "one");
+    assert_eq!((lines.len(), &lines[0]["custom_id"]), (1, &json!("one")));
     let said = "/response/body/choices/0/message/content";
     assert_eq!(lines[0].pointer(said), Some(&json!("first")));
-    assert_eq!(lines[1]["response"]["status_code"], 429);
+    let lines = get(&mock, &format!("/v1/files/{errors}/content")).await.lines();
+    assert_eq!((lines.len(), &lines[0]["custom_id"]), (1, &json!("two")));
+    assert_eq!(lines[0]["response"]["status_code"], 429);
 
     let other = post(&mock, "/v1/batches", &[], &body).await.json();
     let path = format!("/v1/batches/{}", other["id"].as_str().expect("text"));

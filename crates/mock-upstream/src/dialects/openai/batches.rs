@@ -98,30 +98,36 @@ fn with(mock: &Mock, ask: &Ask, change: impl FnOnce(&mut Value)) -> Reply {
     Reply::Json(batch.value)
 }
 
-/// Answers every line of the input file.
+/// Answers every line of the input file, in one file or in another.
 fn run(mock: &Mock, batch: &mut Value, answer: &Answer) {
     let input = mock.shelf.find(batch["input_file_id"].as_str().unwrap_or_default());
     let lines = input.map(|file| String::from_utf8_lossy(&file.content).into_owned());
     let lines = lines.unwrap_or_default();
-    let mut output = String::new();
+    let [mut output, mut errors] = [String::new(), String::new()];
     let (mut total, mut failed) = (0, 0);
     for line in lines.lines().filter(|line| !line.trim().is_empty()) {
         let (status, body) = answered(mock, line, answer);
-        output += &json!({"id": format!("batch_req_{}x{total}", answer.id),
+        let file = if status == 200 { &mut output } else { &mut errors };
+        *file += &json!({"id": format!("batch_req_{}x{total}", answer.id),
             "custom_id": serde_json::from_str::<Value>(line).unwrap_or_default()["custom_id"],
             "response": {"status_code": status, "request_id": format!("req_{total}"), "body": body},
             "error": null})
         .to_string();
-        output.push('\n');
+        file.push('\n');
         total += 1;
         failed += u64::from(status != 200);
     }
-    let id = format!("file-{}", answer.id);
-    let described =
-        files::described(&id, output.len(), &json!("output.jsonl"), &json!("batch_output"));
-    mock.shelf.put(Thing { id: id.clone(), value: described, content: output.into() });
     batch["status"] = json!("completed");
-    batch["output_file_id"] = json!(id);
+    for (kind, lines) in [("output", output), ("error", errors)] {
+        if lines.is_empty() {
+            continue;
+        }
+        let id = format!("file-{}{kind}", answer.id);
+        let name = json!(format!("{kind}.jsonl"));
+        let value = files::described(&id, lines.len(), &name, &json!("batch_output"));
+        mock.shelf.put(Thing { id: id.clone(), value, content: lines.into() });
+        batch[format!("{kind}_file_id")] = json!(id);
+    }
     batch["completed_at"] = json!(CREATED);
     batch["request_counts"] =
         json!({"total": total, "completed": total - failed, "failed": failed});

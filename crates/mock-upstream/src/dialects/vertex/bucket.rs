@@ -90,9 +90,12 @@ impl Route for Bucket {
             }
             Self::Delete if mock.shelf.remove(&ask.id) => Reply::Json(Value::Null),
             Self::Delete => Reply::Failed(Failure::absent("object", &ask.id)),
-            Self::Token => Reply::Json(
-                json!({"access_token": "ya29.mock", "expires_in": 3600, "token_type": "Bearer"}),
-            ),
+            Self::Token => {
+                let token = mock.settings.key.as_deref().unwrap_or("ya29.mock");
+                Reply::Json(
+                    json!({"access_token": token, "expires_in": 3600, "token_type": "Bearer"}),
+                )
+            }
         }
     }
 
