@@ -52,7 +52,11 @@ TIER_FALLBACKS = [("read", "in"), ("write", "in"), ("think", "out")]
 SEARCHES_ONCE = {"gemini", "perplexity", "vertex_ai", "vertex_ai-language-models"}
 # The one of Perplexity's that has a price for each search.
 SEARCHES_EACH = "perplexity/sonar-deep-research"
-SERVICES = {"": "", "_flex": ".flex", "_priority": ".priority", "_batches": ".batch"}
+SERVICES = {
+    "": "", "_flex": ".flex", "_priority": ".priority", "_batches": ".batch", "_ultrafast": ".ultrafast",
+}
+# What costs more than the rates, by a factor.
+PREMIUMS = {"us": "times-us", "fast": "times-fast"}
 SERVICE_ORDER = list(SERVICES.values())
 SEARCH_SIZES = ["medium", "low", "high"]
 
@@ -86,8 +90,8 @@ FAMILIES = {
 # Providers whose dearer rate begins at the threshold, not above it.
 INCLUSIVE = {"xai"}
 
-KEY = re.compile(r"^(?P<base>.+?)(?P<tail>(?:_above_\d+k?_tokens|_flex|_priority|_batches)*)$")
-TAIL = re.compile(r"_above_(?P<count>\d+)(?P<k>k?)_tokens|(?P<service>_flex|_priority|_batches)")
+KEY = re.compile(r"^(?P<base>.+?)(?P<tail>(?:_above_\d+k?_tokens|_flex|_priority|_batches|_ultrafast)*)$")
+TAIL = re.compile(r"_above_(?P<count>\d+)(?P<k>k?)_tokens|(?P<service>_flex|_priority|_batches|_ultrafast)")
 
 HEAD = """\
 # Models: who serves them, their limits, rates and abilities. Written by generate.py; do not edit.
@@ -99,8 +103,9 @@ HEAD = """\
 # A line: name, provider (. is the name's first part), mode (- is unknown), most prompt and output
 # tokens (- is unknown), abilities (letters below), the day it ends (- is unknown), rates in US
 # dollars a million units. `in>200k.priority=5` is for requests of more than 200 000 prompt tokens
-# in the priority service. `searches-once`: all searches of an answer cost as one. `name = other`
-# is another name for a model. Lines are sorted.
+# in the priority service. `searches-once`: all searches of an answer cost as one. `times-us=1.1`:
+# tokens cost more by that factor if they are made in the US alone; `times-fast`, if faster.
+# `name = other` is another name for a model. Lines are sorted.
 #
 {abilities}
 #
@@ -242,6 +247,8 @@ def line(name, model):
     fields += [written(rate, rates[rate]) for rate in sorted(rates, key=order)]
     if ("search", 0, "") in rates and searches_once(name, model):
         fields.append("searches-once")
+    own = model.get("provider_specific_entry") or {}
+    fields += [f"{word}={own[key]:g}" for key, word in PREMIUMS.items() if key in own]
     return " ".join(fields)
 
 

@@ -144,6 +144,16 @@ pub(crate) struct Parts {
     pub(crate) reasoning: u128,
 }
 
+impl Parts {
+    /// All of it in thousandths of what it was.
+    pub(crate) fn raise(&mut self, thousandths: u64) {
+        let Self { input, output, tools, cache_read, cache_creation, reasoning } = self;
+        for part in [input, output, tools, cache_read, cache_creation, reasoning] {
+            *part = part.saturating_mul(thousandths.into()) / 1000;
+        }
+    }
+}
+
 impl Cost {
     /// Rounds each total once; a part is what it adds to the rounded sum of those before it, so
     /// that the parts sum to the total.

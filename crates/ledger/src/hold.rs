@@ -1,6 +1,6 @@
 //! What a request must hold before it is sent: the most that it can cost.
 
-use dunlin_types::{NanoUsd, PicoUsd, Tokens, Usage};
+use dunlin_types::{NanoUsd, PicoUsd, Premium, Tokens, Usage};
 
 use crate::cost::{Cost, Parts, Units};
 use crate::price::{Band, Price, Pricing, TokenRates};
@@ -21,6 +21,8 @@ pub struct Ask<'a> {
     /// The service it asks for. The usual is thought possible, too: where the other is not to be
     /// had, providers fall back to it.
     pub service: Service,
+    /// Whether it asks to be made faster. It may be made in the US without asking.
+    pub fast: bool,
 }
 
 impl Pricing {
@@ -47,6 +49,7 @@ impl Price {
             output: output.times(ask.output.0),
             ..Parts::default()
         };
+        parts.raise(self.premiums.of(Premium { us: true, fast: ask.fast }));
         self.units.add(&Usage::default(), &ask.units, &mut parts);
         Cost::of(&parts, self.adjustment).total
     }

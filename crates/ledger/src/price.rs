@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dunlin_types::{PicoUsd, SearchSize, Tokens, Usage};
 
 use crate::cost::{Adjustment, Context, Cost, Parts, Units};
+use crate::premium::Premiums;
 use crate::rate::Service;
 
 /// What is known of a model's price. A clone is a pointer.
@@ -23,7 +24,8 @@ pub enum Pricing {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Price {
     /// By service; empty where the service costs the usual. Each sorted, the first above zero.
-    bands: [Box<[Band]>; 4],
+    bands: [Box<[Band]>; 5],
+    pub(crate) premiums: Premiums,
     pub(crate) units: UnitRates,
     pub(crate) adjustment: Adjustment,
     /// What the provider says of an answer holds, and this where it says nothing.
@@ -85,10 +87,16 @@ impl Pricing {
         }
     }
 
-    /// Whether nobody knows what that cost: neither is there a price, nor did the provider say.
+    /// Whether nobody knows what that cost: neither is there a price, or what it costs more the way it
+    /// was made, nor did the provider say.
     #[must_use]
     pub fn is_unknown(&self, usage: &Usage) -> bool {
-        *self == Self::Unpriced && usage.reported.is_none()
+        let is_known = match self {
+            Self::Free => true,
+            Self::Priced(price) => price.premiums.know(usage.premium),
+            Self::Unpriced => false,
+        };
+        !is_known && usage.reported.is_none()
     }
 
     /// The same, where what the provider says that an answer cost goes before the published rates.
@@ -120,9 +128,14 @@ impl From<Price> for Pricing {
 }
 
 impl Price {
-    pub(crate) fn new(bands: [Box<[Band]>; 4], units: UnitRates, adjustment: Adjustment) -> Self {
+    pub(crate) fn new(
+        bands: [Box<[Band]>; 5],
+        premiums: Premiums,
+        units: UnitRates,
+        adjustment: Adjustment,
+    ) -> Self {
         assert!(!bands[Service::Standard as usize].is_empty(), "there is a usual service");
-        Self { bands, units, adjustment, reported: false }
+        Self { bands, premiums, units, adjustment, reported: false }
     }
 
     /// What it takes off and puts on the provider's rates.
@@ -141,6 +154,7 @@ impl Price {
         let mut parts = Parts::default();
         rates.prompt(usage, &mut parts);
         rates.completion(usage, &mut parts);
+        parts.raise(self.premiums.of(usage.premium));
         self.units.add(usage, &context.units, &mut parts);
         Cost::of(&parts, self.adjustment)
     }

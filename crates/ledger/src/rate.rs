@@ -72,6 +72,8 @@ pub enum Service {
     Priority,
     /// In a batch, within hours.
     Batch,
+    /// Sooner still than with priority.
+    Ultrafast,
 }
 
 /// Where a rate stands in a price sheet.
@@ -171,7 +173,8 @@ impl Kind {
 
 impl Service {
     /// All of them, in their order.
-    pub const ALL: [Self; 4] = [Self::Standard, Self::Flex, Self::Priority, Self::Batch];
+    pub const ALL: [Self; 5] =
+        [Self::Standard, Self::Flex, Self::Priority, Self::Batch, Self::Ultrafast];
 
     /// The tier that a request or an answer names in `service_tier`. A name without a rate of its
     /// own, such as `auto`, is the usual.
@@ -181,6 +184,7 @@ impl Service {
             "flex" => Self::Flex,
             "priority" | "fast" => Self::Priority,
             "batch" => Self::Batch,
+            "ultrafast" => Self::Ultrafast,
             _ => Self::Standard,
         }
     }
@@ -192,6 +196,7 @@ impl Service {
             Self::Flex => "_flex",
             Self::Priority => "_priority",
             Self::Batch => "_batches",
+            Self::Ultrafast => "_ultrafast",
         }
     }
 }
@@ -294,7 +299,7 @@ mod tests {
             ("output_cost_per_image_token", rate(Kind::OutputImage, 0, Service::Standard)),
             ("ocr_cost_per_page", rate(Kind::Page, 0, Service::Standard)),
             ("cache_creation_input_token_cost_above_12hr", None),
-            ("input_cost_per_token_ultrafast", None),
+            ("input_cost_per_token_ultrafast", rate(Kind::Input, 0, Service::Ultrafast)),
             ("input_cost_per_audio_per_second", None),
             ("output_cost_per_second_1080p", None),
             ("input_cost_per_tokens", None),

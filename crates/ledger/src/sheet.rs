@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dunlin_types::PicoUsd;
 
 use crate::cost::Adjustment;
+use crate::premium::Premiums;
 use crate::price::{Band, Price, TokenRates, UnitRates};
 use crate::rate::{Kind, Rate, Service};
 
@@ -14,6 +15,8 @@ use crate::rate::{Kind, Rate, Service};
 pub struct Sheet {
     rates: BTreeMap<Rate, PicoUsd>,
     searches_once: bool,
+    /// What costs more than these rates.
+    pub premiums: Premiums,
 }
 
 /// A line of a `tiered_pricing` list: the rates of all requests with more prompt tokens than
@@ -92,6 +95,7 @@ impl Sheet {
             !of_whole && !sets(rate.kind)
         });
         self.rates.extend(&own.rates);
+        self.premiums = own.premiums.or(self.premiums);
         self
     }
 
@@ -100,7 +104,7 @@ impl Sheet {
     #[must_use]
     pub fn price(&self, adjustment: Adjustment) -> Price {
         let bands = Service::ALL.map(|service| self.bands(service));
-        Price::new(bands, self.units(), adjustment)
+        Price::new(bands, self.premiums, self.units(), adjustment)
     }
 
     /// Empty for a service without rates of its own.

@@ -105,6 +105,7 @@ proptest! {
             kinds: &Kind::ALL,
             units: context.units,
             service: context.service,
+            fast: usage.premium.fast,
         };
         prop_assert!(price.cost(&usage, &context).total <= price.most(&ask));
         let more = Ask { prompt: ask.prompt + Tokens(1), output: ask.output + Tokens(1), ..ask };

@@ -20,6 +20,8 @@ pub struct Bound {
     pub tokens: Option<Tokens>,
     /// How many answers it asks for, at least 1.
     pub answers: u64,
+    /// Whether they are to come faster, in Anthropic's words.
+    pub fast: bool,
 }
 
 /// Where an API has its bound.
@@ -95,7 +97,8 @@ impl Bound {
         // Each prompt of a completion is answered.
         let prompts = values(&body, "prompt").into_iter().map(prompts_in).max();
         let answers = answers.saturating_mul(prompts.map_or(1, u64::from));
-        Self { field: place.field, tokens: longest.map(Tokens), answers }
+        let fast = values(&body, "speed").contains(&"\"fast\"");
+        Self { field: place.field, tokens: longest.map(Tokens), answers, fast }
     }
 
     /// What bounds an answer of our own endpoints: a field, or else what can be sent instead.
@@ -262,6 +265,8 @@ mod tests {
     fn each_of_the_answers_asked_for_may_be_as_long() {
         let four = Bound::of_call("openai", CHAT, br#"{"n":"4","max_tokens":7}"#);
         assert_eq!((four.answers, four.field), (4, "max_completion_tokens"));
+        let fast = br#"{"speed":"fast","max_tokens":7}"#;
+        assert!(Bound::of_call("anthropic", "/v1/messages", fast).fast && !four.fast);
         let unclear = Bound::of_call("openai", CHAT, br#"{"n":" 4","max_tokens":7}"#);
         assert_eq!(unclear.answers, u64::from(u32::MAX));
         let body = br#"{"generationConfig":{"candidateCount":2}}"#;

@@ -246,6 +246,12 @@ impl ChatRequest {
         speaks.then(|| Tier::asked(self.text()))?
     }
 
+    /// Whether it asks to be answered faster, in Anthropic's words.
+    #[must_use]
+    pub fn is_fast(&self) -> bool {
+        self.has("speed") && edit::member(&self.body, "speed") == Some("\"fast\"")
+    }
+
     /// The characters of a prompt that is one text.
     pub(crate) fn prompt_characters(&self) -> u64 {
         let prompt = std::str::from_utf8(&self.body[self.facts.prompt.range()]).ok();

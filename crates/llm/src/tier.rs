@@ -21,6 +21,8 @@ pub enum Tier {
     Flex,
     /// Sooner and dearer.
     Priority,
+    /// Sooner still.
+    Ultrafast,
     /// In a batch.
     Batch,
 }
@@ -33,6 +35,7 @@ impl Tier {
             "default" | "on_demand" | "scale" | "standard" | "standard_only" => Self::Standard,
             "flex" => Self::Flex,
             "priority" | "fast" => Self::Priority,
+            "ultrafast" => Self::Ultrafast,
             "batch" => Self::Batch,
             _ => return None,
         })
@@ -84,6 +87,7 @@ mod tests {
             (r#"{"service_tier" : "priority","n":1}"#, Some(Tier::Priority)),
             (r#"{"serviceTier":"flex"}"#, Some(Tier::Flex)),
             (r#"{"serviceTier":{"type":"priority"}}"#, Some(Tier::Priority)),
+            (r#"{"service_tier":"ultrafast"}"#, Some(Tier::Ultrafast)),
             (r#"{"service_tier":"auto"}"#, None),
             (r#"{"service_tier":null}"#, None),
             (r#"{"messages":"\"service_tier\":\"flex\""}"#, None),

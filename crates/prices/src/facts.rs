@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use dunlin_ledger::{Rate, Sheet};
+use dunlin_ledger::{Premiums, Rate, Sheet};
 use dunlin_types::PicoUsd;
 
 /// What a model is for.
@@ -184,6 +184,8 @@ pub struct Facts<'t> {
     pub rates: &'t [(Rate, PicoUsd)],
     /// All searches of the web that an answer takes cost as one.
     pub searches_once: bool,
+    /// What costs more than these rates.
+    pub premiums: Premiums,
 }
 
 impl Facts<'_> {
@@ -202,6 +204,7 @@ impl Facts<'_> {
         if self.searches_once {
             sheet.charge_searches_once();
         }
+        sheet.premiums = self.premiums;
         sheet
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use dunlin_ledger::{Kind, Rate, Sheet, Tier};
+use dunlin_ledger::{Kind, Premiums, Rate, Sheet, Tier};
 use dunlin_types::PicoUsd;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -25,6 +25,9 @@ const SEARCH_SIZES: [(&str, Kind); 3] = [
     ("search_context_size_low", Kind::WebSearchLow),
     ("search_context_size_high", Kind::WebSearchHigh),
 ];
+
+/// Where factors are that are the provider's own, among others.
+const PREMIUMS: &str = "provider_specific_entry";
 
 type Model = BTreeMap<String, Value>;
 
@@ -111,6 +114,7 @@ fn add(name: &str, model: &Model, line: usize, draft: &mut Draft) -> Result<(), 
         abilities,
         ends: text("deprecation_date").and_then(|day| day.parse().ok()),
         searches_once: sheet.searches_once(),
+        premiums: sheet.premiums,
     };
     draft.row((name, line), provider, about, &sheet)
 }
@@ -161,6 +165,11 @@ fn sheet(model: &Model, provider: &str) -> Result<Sheet, Why> {
             Some(_) => {}
         }
     }
+    let premium = |name: &str| {
+        let said = model.get(PREMIUMS)?.get(name)?.as_f64();
+        said.and_then(Premiums::thousandths)
+    };
+    sheet.premiums = Premiums { us: premium("us"), fast: premium("fast") };
     Ok(sheet)
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use dunlin_ledger::{Rate, Sheet};
+use dunlin_ledger::{Premiums, Rate, Sheet};
 use dunlin_types::{PicoUsd, PriceError};
 use sha2::{Digest, Sha256};
 
@@ -37,6 +37,7 @@ pub(crate) struct About {
     pub(crate) abilities: Abilities,
     pub(crate) ends: Option<Day>,
     pub(crate) searches_once: bool,
+    pub(crate) premiums: Premiums,
 }
 
 /// Why a text is not a table.
@@ -147,7 +148,8 @@ impl Table {
     }
 
     fn facts(&self, row: &Row) -> Facts<'_> {
-        let About { mode, max_input, max_output, abilities, ends, searches_once } = row.about;
+        let About { mode, max_input, max_output, abilities, ends, searches_once, premiums } =
+            row.about;
         Facts {
             name: self.text(&row.name),
             provider: self.text(&row.provider),
@@ -158,6 +160,7 @@ impl Table {
             abilities,
             rates: &self.rates[row.rates.start as usize..row.rates.end as usize],
             searches_once,
+            premiums,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What the crate promises at its border: the embedded table is whole, both forms of a table mean
 //! the same, wrong ones are refused by line, and a model is found by the names people use.
 
-use dunlin_ledger::{Adjustment, Context, Kind, Pricing, Rate, Sheet};
+use dunlin_ledger::{Adjustment, Context, Kind, Premiums, Pricing, Rate, Service, Sheet};
 use dunlin_types::{PicoUsd, Tokens, Usage};
 
 use crate::{Asked, Mode, Table, TableError};
@@ -39,7 +39,20 @@ fn both_forms_of_a_table_mean_the_same() {
     for (ours, theirs) in ours.iter().zip(theirs.iter()) {
         assert_eq!(ours, theirs);
     }
-    assert_eq!(ours.iter().len(), 16, "a sample and a video are no models of ours");
+    assert_eq!(ours.iter().len(), 18, "a sample and a video are no models of ours");
+}
+
+#[test]
+fn what_is_dearer_where_or_when_it_is_made_sooner_is_known() {
+    let table = Table::parse(LITELLMS).expect("LiteLLM's form");
+    let premiums = |name: &str| table.named(name).expect("a model").sheet().premiums;
+    let claude = Premiums { us: Some(1100), fast: Some(2000) };
+    assert_eq!(premiums("claude-opus-5-5"), claude);
+    assert_eq!(premiums("gpt-4o"), Premiums::default());
+    let sol = table.named("gpt-6-astra").expect("a model");
+    assert!(sol.rates.iter().any(|(rate, _)| rate.service == Service::Ultrafast));
+    let odd = OURS.replace("times-us=1.1", "times-us=0.1");
+    assert!(odd != OURS && Table::parse(&odd).is_err(), "a factor makes nothing cheaper");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::str::SplitAsciiWhitespace;
 
-use dunlin_ledger::{Kind, Rate, Service, Sheet};
+use dunlin_ledger::{Kind, Premiums, Rate, Service, Sheet};
 use dunlin_types::PicoUsd;
 
 use crate::facts::{Abilities, Mode};
@@ -49,10 +49,10 @@ fn model(text: &str, line: usize, draft: &mut Draft) -> Result<(), Why> {
         max_output: known(field()?, "a number of tokens", |text| text.parse().ok())?,
         abilities: known(field()?, "letters of abilities", abilities)?.unwrap_or_default(),
         ends: known(field()?, "a day, as in 2026-11-25", |text| text.parse().ok())?,
-        searches_once: false,
+        ..About::default()
     };
     let sheet = sheet(fields)?;
-    about.searches_once = sheet.searches_once();
+    (about.searches_once, about.premiums) = (sheet.searches_once(), sheet.premiums);
     draft.row((name, line), provider, about, &sheet)
 }
 
@@ -80,6 +80,15 @@ fn sheet(fields: SplitAsciiWhitespace<'_>) -> Result<Sheet, Why> {
             continue;
         }
         let parts = field.split_once('=');
+        if let Some((word @ ("times-us" | "times-fast"), factor)) = parts {
+            let factor = factor.parse().ok().and_then(Premiums::thousandths);
+            let factor = factor.ok_or_else(|| Why::value(field, "a factor of 1 to 100"))?;
+            match word {
+                "times-us" => sheet.premiums.us = Some(factor),
+                _ => sheet.premiums.fast = Some(factor),
+            }
+            continue;
+        }
         let found = parts.and_then(|(rate, price)| Some((self::rate(rate)?, million(price)?)));
         let (rate, price) =
             found.ok_or_else(|| Why::value(field, "a rate, as in in>200k.flex=1.25"))?;
@@ -94,6 +103,7 @@ fn rate(text: &str) -> Option<Rate> {
         Some((text, "flex")) => (text, Service::Flex),
         Some((text, "priority")) => (text, Service::Priority),
         Some((text, "batch")) => (text, Service::Batch),
+        Some((text, "ultrafast")) => (text, Service::Ultrafast),
         Some(_) => return None,
     };
     let (word, above) = text.split_once('>').unwrap_or((text, "0"));

@@ -33,6 +33,7 @@ pub fn service(tier: Option<Tier>) -> Service {
         None | Some(Tier::Standard) => Service::Standard,
         Some(Tier::Flex) => Service::Flex,
         Some(Tier::Priority) => Service::Priority,
+        Some(Tier::Ultrafast) => Service::Ultrafast,
         Some(Tier::Batch) => Service::Batch,
     }
 }

@@ -35,4 +35,4 @@ pub use served::Served;
 pub use source::{AwsKeys, AwsRole, AwsSource, AzureLogin, AzureSource, GoogleSource, Source};
 pub use time::{Clock, MonoMillis, UnixMillis};
 pub use tls::{Tls, Trust};
-pub use usage::{MOST_OTHERS, MOST_TOKENS, SearchSize, Usage};
+pub use usage::{MOST_OTHERS, MOST_TOKENS, Premium, SearchSize, Usage};

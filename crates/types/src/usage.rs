@@ -43,6 +43,17 @@ pub struct Usage {
     pub queries: u64,
     /// What the provider says that all of it cost.
     pub reported: Option<PicoUsd>,
+    /// How else than usual it was made.
+    pub premium: Premium,
+}
+
+/// How an answer was made that costs more than usual, beside its service: Anthropic sells both.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Premium {
+    /// In the US alone.
+    pub us: bool,
+    /// Faster.
+    pub fast: bool,
 }
 
 /// How much a model looks at of what a search of the web finds, which some sell at other rates.
@@ -90,7 +101,7 @@ impl Usage {
     /// The same, unless it counts nothing at all: no request uses nothing, so nobody has counted.
     #[must_use]
     pub fn if_any(self) -> Option<Self> {
-        (self != Self::default()).then_some(self)
+        (self != Self { premium: self.premium, ..Self::default() }).then_some(self)
     }
 
     /// Whether there is an answer, and nothing that it answers: some servers do not count a prompt

@@ -42,6 +42,44 @@ async fn an_answer_is_charged_in_the_tier_that_it_was_served_in() -> anyhow::Res
     Ok(())
 }
 
+/// By the factors that are published of the model; where none are, it is said that nobody knows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_costs_more_that_is_made_in_the_us_or_faster() -> anyhow::Result<()> {
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let root = mock.api_base().trim_end_matches("/v1").to_owned();
+    let claude = harness::deployment("claude", "anthropic/claude-opus-5-5", &root);
+    let slow = harness::deployment("slow", "anthropic/claude-sonnet-4-6", &root);
+    let setup = harness::start_with(1, mock, format!("model_list:\n{claude}{slow}")).await?;
+    let caller = setup.cluster.client();
+    for (model, wish, factor, unpriced) in [
+        ("claude", json!({}), 1.0, false),
+        ("claude", json!({"inference_geo": "global", "speed": "standard"}), 1.0, false),
+        ("claude", json!({"inference_geo": "us"}), 1.1, false),
+        ("claude", json!({"inference_geo": "us", "speed": "fast"}), 2.2, false),
+        ("slow", json!({"inference_geo": "us"}), 1.1, false),
+        ("slow", json!({"inference_geo": "us", "speed": "fast"}), 1.1, true),
+    ] {
+        for (path, stream) in
+            [("/v1/messages", false), ("/v1/messages", true), ("/anthropic/v1/messages", true)]
+        {
+            let mut body = wish.clone();
+            body["model"] = json!(model);
+            body["max_tokens"] = json!(9);
+            body["stream"] = json!(stream);
+            body["messages"] = json!([{"role": "user", "content": "hi"}]);
+            let reply = caller.post(&setup.cluster.url(0, path), &body).await?;
+            assert_eq!(reply.status, 200, "{path}: {}", reply.body);
+            let record = setup.records(0)?.pop().expect("it is on record");
+            let count = |name: &str| record[name].as_f64().expect("a count");
+            let usual = count("prompt") * INPUT_COST + count("completion") * OUTPUT_COST;
+            let cost = count("cost") / 1e9;
+            assert!(near(cost, factor * usual), "{path} {body}: {cost} of {usual}");
+            assert_eq!(record["unpriced"], unpriced, "{path} {body}");
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn pictures_queries_and_characters_are_charged() -> anyhow::Result<()> {
     let setup = start().await?;

@@ -1,8 +1,8 @@
 //! Tokens in Anthropic's words, which count what came from a cache or went into it apart from the
 //! rest of the prompt.
 
-use dunlin_types::{Tokens, Usage};
-use serde::Deserialize;
+use dunlin_types::{Premium, Tokens, Usage};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 /// A `usage` member. A stream says it in parts: later ones replace what they name.
@@ -19,6 +19,24 @@ pub(crate) struct Wire {
     cache_creation: Option<Creation>,
     output_tokens_details: Option<Details>,
     server_tool_use: Option<ServerTools>,
+    #[serde(default, rename = "inference_geo", deserialize_with = "is_us")]
+    us: Option<bool>,
+    #[serde(default, rename = "speed", deserialize_with = "is_fast")]
+    fast: Option<bool>,
+}
+
+fn is_us<'d, D: Deserializer<'d>>(from: D) -> Result<Option<bool>, D::Error> {
+    said(from, "us")
+}
+
+fn is_fast<'d, D: Deserializer<'d>>(from: D) -> Result<Option<bool>, D::Error> {
+    said(from, "fast")
+}
+
+/// Whether that word is said. `None`: nothing is that is one.
+fn said<'d, D: Deserializer<'d>>(from: D, word: &str) -> Result<Option<bool>, D::Error> {
+    let said = Value::deserialize(from)?;
+    Ok(said.as_str().map(|said| said == word))
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -59,6 +77,8 @@ impl Wire {
             cache_creation: later.cache_creation.or(self.cache_creation),
             output_tokens_details: later.output_tokens_details.or(self.output_tokens_details),
             server_tool_use: later.server_tool_use.or(self.server_tool_use),
+            us: later.us.or(self.us),
+            fast: later.fast.or(self.fast),
         }
     }
 
@@ -83,6 +103,10 @@ impl Wire {
                 .server_tool_use
                 .and_then(|tools| tools.web_search_requests)
                 .unwrap_or(0),
+            premium: Premium {
+                us: self.us.unwrap_or_default(),
+                fast: self.fast.unwrap_or_default(),
+            },
             ..Usage::default()
         };
         usage.if_any()
@@ -98,6 +122,12 @@ pub(crate) fn usage_json(usage: &Usage) -> Value {
         "cache_read_input_tokens": usage.cached.0,
         "output_tokens": usage.completion.0,
     });
+    if usage.premium.us {
+        wire["inference_geo"] = json!("us");
+    }
+    if usage.premium.fast {
+        wire["speed"] = json!("fast");
+    }
     if usage.reasoning.0 > 0 {
         wire["output_tokens_details"] = json!({"thinking_tokens": usage.reasoning.0});
     }
@@ -116,6 +146,24 @@ pub(crate) fn usage_json(usage: &Usage) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_and_how_fast_it_was_made_is_read() {
+        let read = |text: &str| Wire::read(text).usage().expect("it counts").premium;
+        let counts = r#""input_tokens":9,"output_tokens":1"#;
+        for (said, us, fast) in [
+            (r#""inference_geo":"us","speed":"fast""#, true, true),
+            (r#""inference_geo":"global","speed":"standard""#, false, false),
+            (r#""inference_geo":"not_available","speed":null"#, false, false),
+            (r#""inference_geo":7"#, false, false),
+        ] {
+            let premium = read(&format!("{{{counts},{said}}}"));
+            assert_eq!(premium, Premium { us, fast }, "{said}");
+        }
+        let begun = Wire::read(&format!(r#"{{{counts},"inference_geo":"us"}}"#));
+        let usage = begun.updated(Wire::read(r#"{"output_tokens":5}"#)).usage().expect("it counts");
+        assert!(usage.premium.us && usage_json(&usage)["inference_geo"] == "us");
+    }
 
     #[test]
     fn searches_are_counted_with_the_tokens_and_a_later_count_holds() {

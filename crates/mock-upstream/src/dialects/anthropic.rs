@@ -281,7 +281,7 @@ fn whole(ask: &Ask, answer: &Answer) -> Value {
     let content: Vec<Value> = answer.parts.iter().map(|part| block(ask, part)).collect();
     let mut message = message(ask, answer, &json!(content), &json!(finish(answer)));
     if let Some(used) = answer.usage {
-        message["usage"] = usage(used, used.completion);
+        message["usage"] = made_so(ask, usage(used, used.completion));
     }
     message
 }
@@ -348,13 +348,23 @@ fn usage(usage: Usage, output: u64) -> Value {
     })
 }
 
+/// Usage that says where and how fast an answer was made, as was asked.
+fn made_so(ask: &Ask, mut usage: Value) -> Value {
+    for name in ["inference_geo", "speed"] {
+        if let Some(wish) = ask.body[name].as_str() {
+            usage[name] = wish.into();
+        }
+    }
+    usage
+}
+
 fn script(ask: &Ask, answer: &Answer) -> Script {
     let error = json!({"type": "overloaded_error", "message": "Overloaded"});
     let error = named_event(&json!({"type": "error", "error": error}));
     let mut script = Script::new(Framing::Events, error);
     let mut opening = message(ask, answer, &json!([]), &Value::Null);
     if let Some(used) = answer.usage {
-        opening["usage"] = usage(used, 1);
+        opening["usage"] = made_so(ask, usage(used, 1));
     }
     script.note(named_event(&json!({"type": "message_start", "message": opening})));
     for (index, part) in answer.parts.iter().enumerate() {

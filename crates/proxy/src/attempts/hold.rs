@@ -76,7 +76,8 @@ pub(crate) fn of_bytes(pricing: &Pricing, bytes: u64, bound: Bound) -> Bounds {
     }
     let units = Units { queries: 1, ..Units::default() };
     let ask = |prompt, output| {
-        pricing.most(&Ask { prompt, output, kinds: KINDS, units, ..Ask::default() })
+        let fast = bound.fast;
+        pricing.most(&Ask { prompt, output, kinds: KINDS, units, fast, ..Ask::default() })
     };
     let longest = bound.tokens.unwrap_or(LONGEST_OUTPUT);
     let all = |tokens: Tokens| Tokens(tokens.0.saturating_mul(bound.answers));
@@ -98,6 +99,7 @@ pub(crate) struct Estimate<'a> {
     likely: Option<Tokens>,
     kinds: &'static [Kind],
     tier: Option<Tier>,
+    fast: bool,
     media: Media,
     most_media: MostMedia,
     picture: Option<Picture>,
@@ -110,6 +112,7 @@ impl<'a> Estimate<'a> {
             likely,
             kinds: kinds(chat),
             tier: chat.service_tier(),
+            fast: chat.is_fast(),
             media: Media::asked(chat),
             most_media: MostMedia::of(chat),
             picture: Picture::asked(chat),
@@ -135,7 +138,7 @@ impl<'a> Estimate<'a> {
     }
 
     fn priced(&self, deployment: &Deployment, price: &Pricing, by_picture: bool) -> Bounds {
-        let Self { chat, likely, kinds, tier, media, most_media, .. } = self;
+        let Self { chat, likely, kinds, tier, fast, media, most_media, .. } = self;
         let longest = deployment.target.max_output.unwrap_or(LONGEST_OUTPUT);
         let times = |tokens: Tokens| Tokens(tokens.0.saturating_mul(chat.answers()));
         let (likely, most) = if chat.endpoint().is_chat() {
@@ -148,7 +151,7 @@ impl<'a> Estimate<'a> {
         let ask = |prompt, output, millis, millis_made| {
             let media = Media { pictures, millis, millis_made, ..*media };
             let Context { service, units } = context(media, *tier, by_picture);
-            price.most(&Ask { prompt, output, kinds, units, service })
+            price.most(&Ask { prompt, output, kinds, units, service, fast: *fast })
         };
         let MostMedia { sent, millis_sent, millis_made, .. } = *most_media;
         // No token is shorter than a byte.
