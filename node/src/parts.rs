@@ -176,8 +176,13 @@ impl DataPart {
         let calling = (egress, journal.clone(), Arc::clone(&sealer));
         let callbacks = start_callbacks((config, epoch), &consensus, calling, tasks);
         let calls = (rpc.clone(), limits, money);
-        let admission =
-            start_admission((me, epoch), &consensus, (journal.clone(), older), calls, tasks);
+        let admission = start_admission(
+            (me, epoch),
+            &consensus,
+            (journal.clone(), older, &store),
+            calls,
+            tasks,
+        );
         let api_address = reachable(api, &advertise);
         let leaving = (open.leaving.clone(), admission.clone());
         let (publish, in_force) = watch::channel(InForce::default());
@@ -292,14 +297,15 @@ fn routes(proxy: &Proxy, admin: &Admin, root: &str) -> dunlin_proxy::Routes {
 fn start_admission(
     (me, epoch): (NodeId, Epoch),
     consensus: &Consensus,
-    (journal, older): (Journal, Vec<OlderEpoch>),
+    (journal, older, store): (Journal, Vec<OlderEpoch>, &Store),
     (rpc, limits, money): (Rpc, mpsc::Receiver<Incoming>, mpsc::Receiver<Incoming>),
     tasks: &Tasks,
 ) -> Admission {
     let (tasks, stop) = (tasks.tracker.clone(), tasks.stop.clone());
     let (clock, consensus) = (consensus.clock(), consensus.clone());
     let parts = dunlin_admission::Parts { clock, consensus, journal, older, rpc, limits, money };
-    Admission::start(dunlin_admission::Config { me, epoch, tasks, stop }, parts)
+    let awaited = dunlin_proxy::awaited(store.clone());
+    Admission::start(dunlin_admission::Config { me, epoch, tasks, stop }, parts, awaited)
 }
 
 /// What this node did, and the request log of the whole cluster.

@@ -89,7 +89,7 @@ impl Stretch {
     fn command(&self, node: NodeId) -> Command {
         let Self { epoch, from, to, .. } = *self;
         let (charges, days) = (self.charges.clone(), self.days.clone());
-        Command::Settle { node, epoch, from, to, charges, days }
+        Command::Settle { node, epoch, from, to, charges, days, claimed: Vec::new() }
     }
 }
 

@@ -85,7 +85,8 @@ mod tests {
 
         let (node, epoch, charges) = (NodeId(1), Epoch(1), Vec::new());
         let id = CommandId { node, epoch, seq: 1 };
-        let command = Command::Settle { node, epoch, from: 0, to: 2, charges, days };
+        let command =
+            Command::Settle { node, epoch, from: 0, to: 2, charges, days, claimed: Vec::new() };
         let mut state = State::new();
         state.apply(1, UnixMillis(1), &Entry { id, actor: None, command }).expect("settled");
         let days = state.days();

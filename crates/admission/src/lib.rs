@@ -12,7 +12,6 @@
 //!
 //! Read `permit.rs` (a request), then `settler.rs` (its spend) and `limits.rs`.
 
-mod awaited;
 mod backlog;
 mod batches;
 mod caller;
@@ -62,12 +61,12 @@ pub use refusal::{
 };
 pub use rules::{ClusterBudget, EndUsers, Rules};
 
-use awaited::Awaited;
 use backlog::Backlog;
 use drain::Drain;
 pub use drain::Left;
 use introductions::Introductions;
 use limits::{Limits, Under};
+pub use money::Awaited;
 use money::{About, Called, Hold, Money};
 use slots::Slots;
 use unsettled::Unsettled;
@@ -168,7 +167,6 @@ struct Shared {
     journal: Journal,
     limits: Limits,
     money: Money,
-    awaited: Awaited,
     rules: Arc<ArcSwap<Rules>>,
     outputs: Mutex<Outputs>,
     unsettled: Unsettled,
@@ -184,14 +182,19 @@ struct Shared {
 }
 
 impl Admission {
-    /// Starts settling and answering other nodes, on the current runtime.
+    /// Starts settling and answering other nodes, on the current runtime. Former lives held for what is
+    /// `awaited`: it is asked for once all that they recorded is settled.
     #[must_use]
-    pub fn start(config: Config, parts: Parts) -> Self {
+    pub fn start(
+        config: Config,
+        parts: Parts,
+        awaited: impl Future<Output = Vec<Awaited>> + Send + 'static,
+    ) -> Self {
         let tasks = config.tasks.clone();
         let (admission, older) = Self::assemble(&config, parts);
         let stop = config.stop.clone();
         spawn(&tasks, &stop, backlog::run(admission.clone()));
-        spawn(&tasks, &stop, settler::run(admission.clone(), config, older));
+        spawn(&tasks, &stop, settler::run(admission.clone(), config, older, awaited));
         admission
     }
 
@@ -244,7 +247,6 @@ impl Admission {
             journal,
             limits,
             money,
-            awaited: Awaited::default(),
             rules,
             outputs,
             unsettled,

@@ -8,8 +8,10 @@
 //! long as they show that there is enough, it waits on, before all others, but for [`ARREARS`] at most.
 //! On a node that has not heard a leader for [`LEADERLESS`], nothing is waited for: no money can come.
 
+mod awaited;
 mod called;
 mod plan;
+mod restored;
 mod teller;
 mod waiting;
 
@@ -19,7 +21,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use dunlin_consensus::Consensus;
-use dunlin_ledger::{Demand, Figures, Lease, Life, Purses, Short, Shortage, View};
+use dunlin_ledger::{Demand, Figures, Held, Lease, Life, Purses, Short, Shortage, View};
 use dunlin_rpc::{Incoming, Rpc};
 use dunlin_state::{Payer, State, is_rolling};
 use dunlin_types::{
@@ -35,8 +37,11 @@ use crate::limits::LOUD_EVERY;
 use crate::refusal::{OverBudget, Refusal};
 use crate::rules::Rules;
 use crate::{Bounds, Ground, spawn};
+use awaited::Things;
 pub(crate) use called::Called;
 use plan::Plan;
+pub use restored::Awaited;
+use restored::ToClose;
 use waiting::{Call, Calls};
 
 /// Budgets, and windows and models of them, that this node keeps books on at once.
@@ -68,6 +73,8 @@ struct Shared {
     rpc: Rpc,
     rules: Arc<ArcSwap<Rules>>,
     purses: Mutex<Purses>,
+    awaited: Things,
+    to_close: ToClose,
     complained: Mutex<Seldom>,
     tasks: TaskTracker,
     /// Somebody waits for money.
@@ -94,6 +101,8 @@ impl Money {
             rpc,
             rules,
             purses: Mutex::new(Purses::new(MAX_POTS)),
+            awaited: Things::default(),
+            to_close: ToClose::default(),
             complained: Mutex::default(),
             tasks: tasks.clone(),
             wake: Notify::new(),
@@ -300,6 +309,7 @@ impl Money {
         if epoch == self.0.epoch {
             purses.settled_through(through);
         }
+        self.0.awaited.void_settled(&state, &mut purses);
         look(&mut purses, &state)
     }
 
@@ -444,23 +454,17 @@ impl Hold {
         &self.charged
     }
 
-    /// Of all its budgets together.
-    #[cfg(test)]
-    pub(crate) fn held(&self) -> NanoUsd {
-        let held = self.money.purses().held(self.about.request);
-        held.iter().map(|held| held.amount).sum()
+    /// What it holds of each budget.
+    pub(crate) fn held(&self) -> Vec<Held> {
+        self.money.purses().held(self.about.request)
     }
 
     /// The request cost this, as the journal's record `number` says, or will say.
-    pub(crate) fn settle(mut self, cost: NanoUsd, number: u64) {
-        if !std::mem::take(&mut self.asked) {
-            return;
+    pub(crate) fn settle(self, cost: NanoUsd, number: u64) {
+        let money = self.money.clone();
+        if let Some(held) = self.leave() {
+            money.settle_held(&held, cost, number);
         }
-        let charge = |(pot, period): &(PotId, UnixMillis)| (pot.clone(), *period, cost);
-        let charges: Vec<_> = self.charged.iter().map(charge).collect();
-        let mut purses = self.money.purses();
-        purses.settle(self.about.request, &charges, number);
-        self.money.freed(&purses);
     }
 }
 

@@ -1,12 +1,12 @@
 //! The right to one request: holds what its limits gave, and ends in one settlement or void.
 
 use std::iter;
-use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dunlin_consensus::ProposeError;
 use dunlin_journal::SpendRecord;
+use dunlin_ledger::Held;
 use dunlin_state::{Command, Key, Reply};
 use dunlin_types::{NanoUsd, PotId, RequestId, Tokens, UnixMillis};
 use tracing::warn;
@@ -86,6 +86,13 @@ impl Permit {
         self.hold.charged()
     }
 
+    /// What it holds of each budget.
+    #[must_use]
+    pub fn held(&self) -> Vec<Held> {
+        let there = self.entry.as_ref().and_then(|entry| entry.hold.as_ref());
+        iter::once(&self.hold).chain(there).flat_map(Hold::held).collect()
+    }
+
     /// The request is about to be sent: from here on it counts for limits of requests, whatever
     /// becomes of it.
     pub fn begin(&mut self) {
@@ -154,8 +161,7 @@ impl Permit {
     /// The same without a record of its making: its client did not wait for that.
     pub fn leave_to(self, found: Found) {
         let there = self.entry.and_then(|entry| entry.hold);
-        let Shared { awaited, clock, .. } = &*self.admission.0;
-        awaited.keep(found, iter::once(self.hold).chain(there), clock.mono());
+        self.admission.0.money.await_found(found, iter::once(self.hold).chain(there));
     }
 
     fn conclude(self, mut record: SpendRecord, later: Option<Found>) -> Option<NanoUsd> {
@@ -174,7 +180,7 @@ impl Permit {
         let holds = iter::once(hold).chain(held_there);
         admission.put_on_record(Arc::clone(&record), |number| match later {
             None => holds.for_each(|hold| hold.settle(record.cost, number)),
-            Some(found) => shared.awaited.keep(found, holds, shared.clock.mono()),
+            Some(found) => shared.money.await_found(found, holds),
         });
         if let Some(key) = &key
             && record.completion > Tokens(0)
@@ -200,9 +206,13 @@ impl Permit {
         let tasks = self.admission.0.tasks.clone();
         tasks.spawn(async move {
             let is_first = self.admission.claim(found).await;
-            let admission = self.admission.clone();
-            let _held = is_first.map(|_| admission.0.awaited.take(found.request));
-            self.settle(if is_first == Some(true) { charged } else { free });
+            if is_first == Some(true) {
+                let admission = self.admission.clone();
+                self.settle(charged);
+                admission.0.money.void_awaited(found);
+            } else {
+                self.settle(free);
+            }
         });
     }
 }
@@ -219,16 +229,24 @@ impl Admission {
         // Whoever waits for it may leave: once it is claimed, nobody else will charge it.
         let charging = self.0.tasks.spawn(async move {
             let Some(is_first) = admission.claim(found).await else { return false };
-            let mut held = admission.0.awaited.take(found.request);
-            // What several pay for is not what was held, and given back once it is on record.
+            if !is_first {
+                return true;
+            }
+            let money = &admission.0.money;
+            // What several pay for is not what was held: that is free once its own part is settled.
             let is_alone = records.len() == 1;
-            for mut record in records.into_iter().filter(|_| is_first) {
+            let has_own_part = records.iter().any(|record| record.request == found.request);
+            for mut record in records {
                 let cost = record.cost;
-                record.charged.extend(admission.0.money.charged_at(&record));
-                let mine = if is_alone { take(&mut held) } else { Vec::new() };
+                record.charged.extend(money.charged_at(&record));
                 admission.put_on_record(Arc::new(record), |number| {
-                    mine.into_iter().for_each(|hold| hold.settle(cost, number));
+                    if is_alone {
+                        money.settle_awaited(found, cost, number);
+                    }
                 });
+            }
+            if !has_own_part {
+                money.void_awaited(found);
             }
             true
         });

@@ -2,6 +2,7 @@
 //! be proposed and asked for.
 
 use dunlin_types::{NanoUsd, PotId, UnixMillis};
+use serde::{Deserialize, Serialize};
 
 use crate::pot::{Holder, Want};
 use crate::purse::Ticket;
@@ -25,7 +26,7 @@ pub struct Demand {
 }
 
 /// What a request holds of one pot.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Held {
     /// The pot.
     pub pot: PotId,

@@ -120,6 +120,22 @@ impl Purses {
         taken
     }
 
+    /// Holds what a former life did, and this one was granted: whoever waits, it was held before.
+    pub fn hold_again(&mut self, request: RequestId, held: &[Held], now: MonoMillis) {
+        self.now = self.now.max(now);
+        self.void(request);
+        let mut holds = Vec::with_capacity(held.len());
+        for Held { pot, period, amount } in held {
+            let Some(number) = self.number(pot) else { continue };
+            let purse = self.purse_mut(number);
+            purse.touched = now;
+            purse.uses += 1;
+            purse.change(*period, |book| book.held += *amount);
+            holds.push(Hold { purse: number, period: *period, amount: *amount });
+        }
+        self.holds.insert(request, holds);
+    }
+
     /// What a request holds: what its cost is to be charged to, and in which periods.
     #[must_use]
     pub fn held(&self, request: RequestId) -> Vec<Held> {

@@ -193,7 +193,8 @@ impl Bill {
         self.later = Some(found::found(by, thing.upstream(), None, self.record.started));
         let charged = self.permit.as_ref().map(Permit::charged).unwrap_or_default().to_vec();
         let record = SpendRecord { charged, ..(*self.record).clone() };
-        watch::begin(&self.proxy, by, thing, record)
+        let held = self.permit.as_ref().map(Permit::held).unwrap_or_default();
+        watch::begin(&self.proxy, by, thing, record, held)
     }
 
     /// The same for a response whose stream has begun.

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use axum::Router;
 pub use axum::http::HeaderName;
-use dunlin_admission::Admission;
+use dunlin_admission::{Admission, Awaited};
 use dunlin_callbacks::Callbacks;
 use dunlin_router::Catalog;
 use dunlin_store::Store;
@@ -184,6 +184,11 @@ struct Serving {
     settings: Settings,
     /// False until the first revision.
     ready: bool,
+}
+
+/// What former lives of a node held for what nobody waits for, as its notes say.
+pub fn awaited(store: Store) -> impl Future<Output = Vec<Awaited>> + Send + 'static {
+    stored::watch::held(store)
 }
 
 impl Proxy {

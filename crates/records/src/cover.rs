@@ -70,7 +70,8 @@ mod tests {
         for (epoch, to, day) in stretches.iter().copied() {
             let from = if before.0 == epoch { before.1 } else { 0 };
             let (charges, days) = (Vec::new(), DaySums::default());
-            let settle = Command::Settle { node, epoch, from, to, charges, days };
+            let settle =
+                Command::Settle { node, epoch, from, to, charges, days, claimed: Vec::new() };
             run(UnixMillis(day * DAY + DAY / 2), settle);
             before = (epoch, to);
         }

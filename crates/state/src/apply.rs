@@ -17,8 +17,9 @@ mod seen;
 
 use dunlin_types::{EntityId, NodeId, UnixMillis};
 
+use crate::claims::Claim;
 use crate::command::{Command, Entry, Rejected, Reply, Seen};
-use crate::format;
+use crate::format::{self, Format};
 use crate::payer::FIRST_ROW;
 use crate::state::State;
 
@@ -106,15 +107,19 @@ impl State {
             Command::MeetEndUsers { names } => met::meet(self, names),
             Command::All { commands } => self.all(by, commands),
             Command::IfUnchanged { seen, command } => self.if_unchanged(by, seen, command),
-            Command::Settle { node, epoch, from, to, charges, days } => {
-                money::settle(self, *node, (*epoch, *from), *to, (charges, days))
+            Command::Settle { node, epoch, from, to, charges, days, claimed } => {
+                money::settle(self, *node, (*epoch, *from), *to, (charges, days, claimed))
             }
             Command::Lease { node, epoch, number, returns, grants } => {
                 money::lease(self, *node, (*epoch, *number), returns, grants)
             }
             Command::CloseLives { node, through } => Ok(money::close(self, *node, *through)),
             Command::SetSpend { pot, period, to } => money::set_spend(self, pot, *period, *to),
-            Command::Claim { request, made, by } => claims::claim(self, *request, *made, *by),
+            Command::Claim { request, made, by } => {
+                // Until then nobody says when it is.
+                let settled = self.format < Format::SETTLES_CLAIMS;
+                claims::claim(self, *request, Claim { made: *made, by: *by, settled })
+            }
             Command::CountBatch { whose, tokens } => batched::count(self, whose, *tokens),
             Command::TrueUpBatch { batch } => batched::true_up(self, batch),
             Command::SetSpendOf { whose, period, to } => {

@@ -17,6 +17,8 @@ pub(crate) struct Claim {
     pub(crate) made: UnixMillis,
     /// Who claimed it, if they said so.
     pub(crate) by: Option<u64>,
+    /// Whether what it cost is settled, as far as this is told.
+    pub(crate) settled: bool,
 }
 
 /// Claims, by request and by when the thing was made.
@@ -49,6 +51,28 @@ impl Claims {
         self.by_request.iter().filter_map(|(request, claim)| Some((*request, claim.by?)))
     }
 
+    /// Those that are not settled.
+    pub(crate) fn unsettled(&self) -> impl Iterator<Item = RequestId> {
+        self.by_request.iter().filter(|(_, claim)| !claim.settled).map(|(request, _)| *request)
+    }
+
+    /// Whether a claim is remembered that is not settled.
+    pub(crate) fn is_unsettled(&self, request: RequestId) -> bool {
+        self.by_request.get(&request).is_some_and(|claim| !claim.settled)
+    }
+
+    /// What was claimed is settled.
+    pub(crate) fn settle(&mut self, request: RequestId) {
+        if let Some(claim) = self.by_request.get_mut(&request) {
+            claim.settled = true;
+        }
+    }
+
+    /// True only if nothing was claimed, settled or forgotten between the two.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.by_request.ptr_eq(&other.by_request)
+    }
+
     pub(crate) fn forgotten(&self) -> UnixMillis {
         self.forgotten
     }
@@ -56,12 +80,19 @@ impl Claims {
     pub(crate) fn restore(
         claims: Vec<(RequestId, UnixMillis)>,
         claimants: Vec<(RequestId, u64)>,
+        unsettled: &[RequestId],
         forgotten: UnixMillis,
     ) -> Self {
         let claimants: OrdMap<RequestId, u64> = claimants.into_iter().collect();
-        let claim =
-            |(request, made)| (request, Claim { made, by: claimants.get(&request).copied() });
-        let by_request: OrdMap<RequestId, Claim> = claims.into_iter().map(claim).collect();
+        let claim = |(request, made)| {
+            (request, Claim { made, by: claimants.get(&request).copied(), settled: true })
+        };
+        let mut by_request: OrdMap<RequestId, Claim> = claims.into_iter().map(claim).collect();
+        for request in unsettled {
+            if let Some(claim) = by_request.get_mut(request) {
+                claim.settled = false;
+            }
+        }
         let by_age = by_request.iter().map(|(request, claim)| (claim.made, *request)).collect();
         Self { by_request, by_age, forgotten }
     }
@@ -97,7 +128,7 @@ mod tests {
         const DAY: u64 = 24 * 60 * 60 * 1000;
         let mut claims = Claims::default();
         let made = |number: u64| UnixMillis(number * 1000);
-        let at = |made| Claim { made, by: None };
+        let at = |made| Claim { made, by: None, settled: true };
         let most = MOST as u64;
         for number in 1..=most + 2 {
             claims.insert(RequestId(number.into()), at(made(number)), made(number));
@@ -107,9 +138,10 @@ mod tests {
         assert!(claims.refuse(RequestId(1), made(1), now), "forgotten, and not to be had again");
         assert!(claims.refuse(RequestId(3), made(3), now), "remembered");
         assert!(!claims.refuse(RequestId(0), made(3), now), "another of the same moment");
-        claims.insert(RequestId(3), Claim { made: made(3), by: Some(9) }, now);
-        let rows = (claims.iter().collect(), claims.claimants().collect());
-        let restored = Claims::restore(rows.0, rows.1, claims.forgotten());
+        claims.insert(RequestId(3), Claim { made: made(3), by: Some(9), settled: false }, now);
+        let (all, by) = (claims.iter().collect(), claims.claimants().collect());
+        let unsettled: Vec<_> = claims.unsettled().collect();
+        let restored = Claims::restore(all, by, &unsettled, claims.forgotten());
         assert_eq!(
             (restored.by_age, &restored.by_request),
             (claims.by_age.clone(), &claims.by_request)

@@ -289,6 +289,9 @@ pub enum Command {
         /// Sums by day and by who used what.
         #[serde(default, skip_serializing_if = "DaySums::is_empty")]
         days: DaySums,
+        /// What of this was claimed ([`Command::Claim`]): nobody need hold for it any more.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        claimed: Vec<RequestId>,
     },
     /// A node asks for money to spend, and gives back what it does not need.
     Lease {

@@ -36,6 +36,8 @@ impl Format {
     pub(crate) const KEEPS_PASTS: Self = Self(3);
     /// The same when whose budget it is is deleted.
     pub(crate) const KEEPS_PASTS_OF_DELETED: Self = Self(4);
+    /// Whether what was claimed is settled is known.
+    pub(crate) const SETTLES_CLAIMS: Self = Self(4);
     /// No two users have one `sso_user_id`.
     pub(crate) const UNIQUE_SSO_IDS: Self = Self(3);
     /// The former text of a key is the key's for as long as it works, and no longer than the key.
@@ -85,6 +87,7 @@ impl Command {
                 commands.iter().map(Self::format).max().unwrap_or(Format::FIRST)
             }
             Self::IfUnchanged { seen: _, command } => command.format(),
+            Self::Settle { claimed, .. } if !claimed.is_empty() => Format::SETTLES_CLAIMS,
             // It is proposed only when every member knows what it says.
             Self::RaiseFormat { .. }
             | Self::FormCluster { .. }

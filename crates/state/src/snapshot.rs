@@ -58,6 +58,9 @@ struct Document {
     /// Who has them, of those who said so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     claimants: Vec<(RequestId, u64)>,
+    /// Which of them are not settled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    claims_unsettled: Vec<RequestId>,
     #[serde(default, skip_serializing_if = "is_zero")]
     claims_forgotten: UnixMillis,
     /// Tokens of batches, and of which day.
@@ -133,6 +136,7 @@ impl State {
             pasts: self.pasts.rows(),
             claims: self.claims.iter().collect(),
             claimants: self.claims.claimants().collect(),
+            claims_unsettled: self.claims.unsettled().collect(),
             claims_forgotten: self.claims.forgotten(),
             batched: self.batched_row(),
             config: self.config.to_vec(),
@@ -183,7 +187,12 @@ impl State {
             settled: document.settled.into_iter().collect(),
             leased: leased.map(|(node, epoch, to)| (node, (epoch, to))).collect(),
             pasts: Pasts::restore(document.pasts),
-            claims: Claims::restore(document.claims, document.claimants, document.claims_forgotten),
+            claims: Claims::restore(
+                document.claims,
+                document.claimants,
+                &document.claims_unsettled,
+                document.claims_forgotten,
+            ),
             batched: document.batched.map_or_else(Batched::default, |(day, tokens)| Batched {
                 day,
                 tokens: tokens.into_iter().collect(),

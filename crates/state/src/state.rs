@@ -310,6 +310,18 @@ impl State {
         self.claims.refuse(request, made, self.at)
     }
 
+    /// Whether that right was taken, and what was charged by it is not settled yet.
+    #[must_use]
+    pub fn is_claim_unsettled(&self, request: RequestId) -> bool {
+        self.claims.is_unsettled(request)
+    }
+
+    /// True only if no such right was taken, settled or forgotten between this state and the other.
+    #[must_use]
+    pub fn has_same_claims(&self, other: &Self) -> bool {
+        self.claims.is_same(&other.claims)
+    }
+
     /// The newest config revision.
     #[must_use]
     pub fn config(&self) -> Option<&ConfigRevision> {

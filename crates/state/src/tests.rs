@@ -111,10 +111,24 @@ fn on_days(charges: &[(u64, u64, u32)]) -> DaySums {
     }))
 }
 
+fn settle() -> impl Strategy<Value = Command> {
+    let charges = prop::collection::vec((1_000..1_012_u64, 0..100_u64, 0..300_u32), 0..4);
+    (1..4_u64, 1..4_u64, 0..4_u64, 1..4_u64, charges).prop_map(
+        |(node, epoch, from, more, charges)| Command::Settle {
+            node: NodeId(node),
+            epoch: Epoch(epoch),
+            from,
+            to: from + more,
+            days: on_days(&charges),
+            charges: charges.iter().flat_map(|(of, cost, _)| charged(*of, *cost)).collect(),
+            claimed: Vec::new(),
+        },
+    )
+}
+
 fn command() -> impl Strategy<Value = Command> {
     let node = || (1..4_u64).prop_map(NodeId);
     let renamed = prop_oneof![Just(Change::Clear), alias().prop_map(Change::Set)];
-    let charges = prop::collection::vec((1_000..1_012_u64, 0..100_u64, 0..300_u32), 0..4);
     prop_oneof![
         7 => of_nodes(),
         3 => key().prop_map(|key| Command::CreateKey { key }),
@@ -123,16 +137,7 @@ fn command() -> impl Strategy<Value = Command> {
             changes: Box::new(KeyChanges { alias, ..KeyChanges::default() }),
         }),
         1 => token().prop_map(|token| Command::DeleteKeys { tokens: vec![token] }),
-        4 => (node(), 1..4_u64, 0..4_u64, 1..4_u64, charges).prop_map(
-            |(node, epoch, from, more, charges)| Command::Settle {
-                node,
-                epoch: Epoch(epoch),
-                from,
-                to: from + more,
-                days: on_days(&charges),
-                charges: charges.iter().flat_map(|(of, cost, _)| charged(*of, *cost)).collect(),
-            }
-        ),
+        4 => settle(),
         2 => (node(), 1..4_u64, 1_000..1_012_u64, 0..100_u64).prop_map(|(node, epoch, of, most)| {
             let (pot, period) = (pot(of), UnixMillis(0));
             let (least, amount) = (NanoUsd(most / 2), NanoUsd(most));
@@ -346,7 +351,8 @@ proptest! {
             let days = on_days(records);
             let charges = records.iter().flat_map(|(of, cost, _)| charged(*of, *cost)).collect();
             let (from, to) = (from as u64, to as u64);
-            Command::Settle { node: NodeId(1), epoch: Epoch(epoch), from, to, charges, days }
+            let (node, epoch, claimed) = (NodeId(1), Epoch(epoch), Vec::new());
+            Command::Settle { node, epoch, from, to, charges, days, claimed }
         };
         let (mut from, mut seq) = (0, 0);
         for (length, times, is_longer_first) in cuts {

@@ -123,7 +123,8 @@ mod tests {
             charge(of, Line::Model("for ever".to_owned()), 0, 4),
         ];
         let (node, epoch, days) = (NodeId(1), Epoch(1), DaySums::default());
-        let settle = Command::Settle { node, epoch, from: 0, to: 1, charges, days };
+        let settle =
+            Command::Settle { node, epoch, from: 0, to: 1, charges, days, claimed: Vec::new() };
         let view = view_of(state_after([make, settle]));
         let key = view.state.key(&token).expect("the key");
         let row = serde_json::to_value(view.key(key)).expect("JSON");

@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use super::Money;
+use super::restored::Closing;
 
 /// How often leases are looked after while nobody waits.
 const TICK: Duration = Duration::from_millis(100);
@@ -91,7 +92,8 @@ pub(super) async fn tell(money: Money) {
             purses.due(&view, &|pot: &PotId| money.lives(state, pot), now)
         });
         recall(&money, &due.recalls);
-        if due.wants.is_empty() && due.returns.is_empty() {
+        let closing = money.0.to_close.take();
+        if due.wants.is_empty() && due.returns.is_empty() && closing.is_none() {
             if is_quiet {
                 // What is left to others is left for a time.
                 money.freed(&money.purses());
@@ -99,7 +101,10 @@ pub(super) async fn tell(money: Money) {
             continue;
         }
         number += 1;
-        ask(&money, number, &due).await;
+        ask(&money, number, &due, closing.as_ref()).await;
+        if let Some(closing) = closing {
+            closing.closed(&money);
+        }
         let now = money.0.clock.mono();
         let mut purses = money.purses();
         for (pot, _) in &due.wants {
@@ -114,7 +119,7 @@ pub(super) async fn tell(money: Money) {
 
 /// Proposes one question until the state shows that it took effect. Its number makes it do so once,
 /// whatever becomes of the answers.
-async fn ask(money: &Money, number: u64, due: &Due) {
+async fn ask(money: &Money, number: u64, due: &Due, closing: Option<&Closing>) {
     let (me, epoch) = (money.0.me, money.0.epoch);
     let (rules, state) = (money.0.rules.load_full(), money.0.consensus.state());
     let grant = |(pot, want): &(PotId, dunlin_ledger::Want)| Grant {
@@ -135,7 +140,11 @@ async fn ask(money: &Money, number: u64, due: &Due) {
     let returns: Vec<_> = due.returns.iter().map(give).collect();
     while money.0.consensus.state().leased(me) < (epoch, number) {
         let (grants, returns) = (grants.clone(), returns.clone());
-        let command = Command::Lease { node: me, epoch, number, returns, grants };
+        let lease = Command::Lease { node: me, epoch, number, returns, grants };
+        let command = match closing {
+            Some(closing) => closing.command(money, lease),
+            None => lease,
+        };
         if let Err(error) = money.0.consensus.propose(command).await {
             debug!(%error, "money is not granted yet");
             sleep(RETRY).await;

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::{Admission, Bounds, Config, Counted, Demand, Parts, Permit, Refusal};
+use crate::{Admission, Awaited, Bounds, Config, Counted, Demand, Parts, Permit, Refusal};
 
 /// Far beyond what any healthy step takes, on a machine busy with other tests.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -40,6 +40,7 @@ struct Plan {
     address: SocketAddr,
     seeds: Vec<String>,
     expect: usize,
+    awaited: Vec<Awaited>,
     _kept: Arc<TempDir>,
 }
 
@@ -78,7 +79,7 @@ pub(crate) async fn unsettled() -> (Node, Config) {
 fn alone() -> Plan {
     let kept = Arc::new(tempfile::tempdir().expect("a directory"));
     let dir = kept.path().join("node");
-    Plan { dir, address: port(), seeds: Vec::new(), expect: 1, _kept: kept }
+    Plan { dir, address: port(), seeds: Vec::new(), expect: 1, awaited: Vec::new(), _kept: kept }
 }
 
 /// Nodes that have formed one cluster and whose limits are past their beginnings.
@@ -90,7 +91,7 @@ pub(crate) async fn cluster(count: usize) -> Vec<Node> {
     for (at, address) in addresses.into_iter().enumerate() {
         let dir = kept.path().join(format!("node-{at}"));
         let (seeds, kept) = (seeds.clone(), Arc::clone(&kept));
-        let plan = Plan { dir, address, seeds, expect: count, _kept: kept };
+        let plan = Plan { dir, address, seeds, expect: count, awaited: Vec::new(), _kept: kept };
         nodes.push(plan.start().await);
     }
     for node in &nodes {
@@ -125,7 +126,9 @@ fn port() -> SocketAddr {
 
 impl Plan {
     async fn start(self) -> Node {
-        let start = |config: &Config, parts| (Admission::start(config.clone(), parts), Vec::new());
+        let awaited = std::future::ready(self.awaited.clone());
+        let start =
+            |config: &Config, parts| (Admission::start(config.clone(), parts, awaited), Vec::new());
         self.start_with(start).await.0
     }
 
@@ -287,6 +290,12 @@ impl Node {
     }
 
     /// Ends without a farewell, and starts again without a settler.
+    /// The same, while its notes say what it held for.
+    pub(crate) async fn restart_awaiting(mut self, awaited: Vec<Awaited>) -> Node {
+        self.plan.awaited = awaited;
+        self.restart().await
+    }
+
     pub(crate) async fn restart_unsettled(self) -> (Node, Config) {
         let plan = self.plan.clone();
         self.die(()).await;

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use dunlin_journal::SpendRecord;
 use dunlin_ledger::Calendar;
 use dunlin_state::{
-    Change, Command, Entity, Key, KeyChanges, Kind, ModelBudget, Rank, Terms, TermsChanges,
+    Change, Command, Entity, Format, Key, KeyChanges, Kind, ModelBudget, Rank, Terms, TermsChanges,
 };
-use dunlin_types::{KeyDigest, Line, NanoUsd};
+use dunlin_types::{KeyDigest, Line, NanoUsd, RequestId};
 
 use super::cluster::{DEADLINE, Node, cluster, single, until};
 use super::record;
-use crate::{Bounds, ClusterBudget, Permit, Refusal, Rules};
+use crate::{Awaited, Bounds, ClusterBudget, Found, Permit, Refusal, Rules};
 
 /// A key with a budget.
 async fn with_budget(node: &Node, name: &str, most: u64, strict: bool) -> KeyDigest {
@@ -362,7 +362,8 @@ async fn hold_as_master(node: &Node, cost: u64) -> Permit {
     let held = async {
         loop {
             let permit = ask_as_master(node, cost).await;
-            if permit.hold.held() == NanoUsd(cost) {
+            let held = permit.held().iter().map(|held| held.amount).sum::<NanoUsd>();
+            if held == NanoUsd(cost) {
                 return permit;
             }
         }
@@ -398,4 +399,56 @@ async fn a_node_without_room_for_a_budget_says_so() {
     let free = node.key("free", None, None, None).await;
     assert!(ask(&node, free, 1).await.is_ok(), "who has no budget needs no room");
     ask_as_master(&node, 1).await.settle(record(key, 1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_node_charges_is_held_by_its_maker_until_it_is_settled() {
+    let nodes = cluster(2).await;
+    let (maker, finder) = (&nodes[0], &nodes[1]);
+    let raise = Command::RaiseFormat { to: Format::NEWEST };
+    maker.consensus.propose(raise).await.expect("both know it");
+    let key = with_budget(maker, "awaited", 100, true).await;
+    let found = |number| {
+        let made = maker.clock.unix();
+        Found { request: RequestId(number), made, limited: false }
+    };
+    let (one, other) = (found(71), found(72));
+    let permit = ask(maker, key, 60).await.expect("there is enough");
+    let charged = permit.charged().to_vec();
+    permit.settle_later(one, record(key, 1, 0));
+    ask(maker, key, 20).await.expect("there is enough").settle_later(other, record(key, 1, 0));
+    assert!(is_over(ask(maker, key, 21).await), "80 are held");
+
+    let cost = SpendRecord { request: one.request, charged, ..record(key, 1, 10) };
+    assert!(finder.admission.charge(one, vec![cost]).await);
+    let spent = || maker.consensus.state().key_spend(&key);
+    until("it is settled", || spent() == NanoUsd(10)).await;
+    let rest = ask_once(maker, key, 70).await.expect("what it did not use is free at that moment");
+    drop(rest);
+
+    let (request, made) = (other.request, other.made);
+    let claim = Command::Claim { request, made, by: Some(5) };
+    finder.consensus.propose(claim).await.expect("nobody has");
+    until("it is claimed", || maker.admission.is_charged(other)).await;
+    assert!(is_over(ask(maker, key, 71).await), "who claimed it has not settled it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_node_held_for_what_nobody_waits_for_is_held_by_its_next_life() {
+    let node = single().await;
+    let key = with_budget(&node, "killed", 100, true).await;
+    let found = Found { request: RequestId(71), made: node.clock.unix(), limited: false };
+    let permit = ask(&node, key, 60).await.expect("there is enough");
+    let (charged, held) = (permit.charged().to_vec(), permit.held());
+    permit.settle_later(found, record(key, 1, 0));
+    let settled = || node.admission.0.unsettled.settled_through() == 1;
+    until("its making is settled", settled).await;
+    let node = node.restart_awaiting(vec![Awaited { found, held }]).await;
+    let rest = ask(&node, key, 40).await.expect("the rest is free");
+    drop(rest);
+    assert!(is_over(ask(&node, key, 41).await), "60 are held as before");
+    let cost = SpendRecord { request: found.request, charged, ..record(key, 1, 10) };
+    assert!(node.admission.charge(found, vec![cost]).await);
+    let rest = ask(&node, key, 90).await;
+    drop(rest.expect("what it did not use is free"));
 }

@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dunlin_admission::{Found, MadeBatch};
+use dunlin_admission::{Awaited, Found, MadeBatch};
 use dunlin_journal::{Outcome, SpendRecord};
+use dunlin_ledger::Held;
 use dunlin_llm::batch::{KeptBatch, LineLabels};
 use dunlin_llm::responses::KeptResponse;
 use dunlin_llm::{Media, Usage};
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::{Deployment, context};
-use dunlin_store::{Entry, Holders, Kind as StoredKind, Label};
+use dunlin_store::{Entry, Holders, Kind as StoredKind, Label, Store};
 use dunlin_types::{DeploymentId, MonoMillis, NodeId, RequestId, Tokens};
 use serde::{Deserialize, Serialize};
 use tokio::task::{AbortHandle, JoinSet};
@@ -114,14 +115,18 @@ struct Watched {
     /// On whose behalf else a batch is.
     #[serde(default, skip_serializing_if = "Shares::is_empty")]
     shares: Shares,
+    /// What its maker holds for it.
+    #[serde(default)]
+    held: Vec<Held>,
 }
 
-/// Begins to watch a thing of `by`'s provider. `record` says who pays.
+/// Begins to watch a thing of `by`'s provider. `record` says who pays, and `held` what of it is held.
 pub(crate) fn begin(
     proxy: &Proxy,
     by: &Deployment,
     Thing { kind, upstream, passed, counted, shares }: Thing<'_>,
     record: SpendRecord,
+    held: Vec<Held>,
 ) -> impl Future<Output = ()> + Send + use<> {
     let made = proxy.0.clock.unix();
     let id = found::found(by, upstream, None, made).request;
@@ -140,6 +145,7 @@ pub(crate) fn begin(
         record,
         counted,
         shares,
+        held,
     };
     let watched = Bytes::from(serde_json::to_vec(&watched).expect("plain data"));
     let entry = Entry { id, label: Some(LABEL), made, until: after(made, WATCHED_FOR) };
@@ -151,6 +157,22 @@ pub(crate) fn begin(
             }
         }
     }
+}
+
+/// What former lives of this node held for what they made, as its notes say.
+pub(crate) async fn held(store: Store) -> Vec<Awaited> {
+    let mut awaited = Vec::new();
+    for entry in store.own_notes(LABEL, MAX_WATCHED) {
+        let Some(note) = store.own_note(entry.id).await else { continue };
+        let Ok(watched) = serde_json::from_slice::<Watched>(&note) else { continue };
+        let Holders([me, _]) = store.holders(entry.id);
+        if watched.maker == me && !watched.held.is_empty() {
+            let made = watched.record.started;
+            let found = Found { request: entry.id, made, limited: true };
+            awaited.push(Awaited { found, held: watched.held });
+        }
+    }
+    awaited
 }
 
 /// When something is asked after.

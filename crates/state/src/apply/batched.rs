@@ -4,6 +4,7 @@
 use dunlin_types::{EntityId, Line, PotId};
 
 use super::claims;
+use crate::claims::Claim;
 use crate::command::{Day, Rejected, Reply, UsedBatch};
 use crate::state::State;
 
@@ -29,10 +30,11 @@ pub(super) fn count(state: &mut State, whose: &[EntityId], tokens: u64) -> Resul
 /// What a batch used counts in place of what was counted.
 pub(super) fn true_up(state: &mut State, batch: &UsedBatch) -> Result<Reply, Rejected> {
     let UsedBatch { claim, whose, counted, used, day } = batch;
-    if let Some((request, made)) = claim
-        && claims::claim(state, *request, *made, None)? == Reply::Unchanged
-    {
-        return Ok(Reply::Unchanged);
+    if let Some((request, made)) = claim {
+        let claim = Claim { made: *made, by: None, settled: true };
+        if claims::claim(state, *request, claim)? == Reply::Unchanged {
+            return Ok(Reply::Unchanged);
+        }
     }
     for id in whose {
         state.batched.take_back(*id, *day, counted.saturating_sub(*used));

@@ -1,6 +1,6 @@
 //! The right to charge what was made while nobody waited for it.
 
-use dunlin_types::{RequestId, UnixMillis};
+use dunlin_types::RequestId;
 
 use crate::claims::Claim;
 use crate::command::{Rejected, Reply};
@@ -10,8 +10,7 @@ use crate::state::State;
 pub(super) fn claim(
     state: &mut State,
     request: RequestId,
-    made: UnixMillis,
-    by: Option<u64>,
+    Claim { made, by, settled }: Claim,
 ) -> Result<Reply, Rejected> {
     if by.is_some() && state.claims.claimant(request) == by {
         return Ok(Reply::Done);
@@ -21,6 +20,6 @@ pub(super) fn claim(
     if state.claims.refuse(request, made, state.at) {
         return Ok(Reply::Unchanged);
     }
-    state.claims.insert(request, Claim { made, by }, state.at);
+    state.claims.insert(request, Claim { made, by, settled }, state.at);
     Ok(Reply::Done)
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use dunlin_ledger::{Length, Pot, Want};
-use dunlin_types::{EntityId, Epoch, Line, NanoUsd, NodeId, PotId, UnixMillis};
+use dunlin_types::{EntityId, Epoch, Line, NanoUsd, NodeId, PotId, RequestId, UnixMillis};
 
 use super::entities;
 use crate::command::{Charge, DaySums, Grant, Kind, Rejected, Reply, Return, Spender};
@@ -19,7 +19,7 @@ pub(super) fn settle(
     node: NodeId,
     after: (Epoch, u64),
     to: u64,
-    (charges, days): (&[Charge], &DaySums),
+    (charges, days, claimed): (&[Charge], &DaySums, &[RequestId]),
 ) -> Result<Reply, Rejected> {
     let known = state.settled(node);
     let next_of_this_life = after == known;
@@ -27,6 +27,7 @@ pub(super) fn settle(
     if !(next_of_this_life || first_of_a_newer_life) || to <= after.1 {
         return Ok(Reply::Unchanged);
     }
+    claimed.iter().for_each(|request| state.claims.settle(*request));
     let mut reached = Vec::new();
     for charge in charges {
         let Charge { pot, period, cost, requests } = charge;

@@ -47,7 +47,15 @@ fn settle(epoch: u64, from: u64, to: u64, cost: u64) -> Command {
         Charge { pot, period: UnixMillis(0), cost: NanoUsd(cost), requests: 1 }
     };
     let charges = of.map(charge).into();
-    Command::Settle { node: NODE, epoch: Epoch(epoch), from, to, charges, days: DaySums::default() }
+    Command::Settle {
+        node: NODE,
+        epoch: Epoch(epoch),
+        from,
+        to,
+        charges,
+        days: DaySums::default(),
+        claimed: Vec::new(),
+    }
 }
 
 #[test]
@@ -121,6 +129,39 @@ fn a_thing_is_claimed_once_whoever_asks() {
     assert_eq!(restored.digest(), script.state.digest());
     script.state = restored;
     assert_eq!(script.run(claim(2, 5, Some(8))), Ok(Reply::Done), "after a restart too");
+}
+
+#[test]
+fn what_was_claimed_is_unsettled_until_a_journal_that_says_so_is_settled() {
+    let mut script = Script::default();
+    let thing = RequestId(7);
+    let claim = |request| Command::Claim { request, made: UnixMillis(5), by: None };
+    assert_eq!(script.run(claim(RequestId(1))), Ok(Reply::Done));
+    assert!(!script.state.is_claim_unsettled(RequestId(1)), "nobody says so in an older format");
+    script.run(Command::RaiseFormat { to: Format::NEWEST }).expect("known to all");
+    let before = script.state.clone();
+    assert_eq!(script.run(claim(thing)), Ok(Reply::Done));
+    assert!(script.state.is_claim_unsettled(thing) && !script.state.has_same_claims(&before));
+    let restored = State::restore(&script.state.snapshot()).expect("our own");
+    assert_eq!(restored.digest(), script.state.digest());
+    script.state = restored;
+    let of = |from, claimed| {
+        let Command::Settle { node, epoch, charges, days, .. } = settle(1, from, from + 1, 10)
+        else {
+            unreachable!("that is what settles")
+        };
+        Command::Settle { node, epoch, from, to: from + 1, charges, days, claimed }
+    };
+    let says = of(1, vec![thing]);
+    assert_eq!((of(0, Vec::new()).format(), says.format()), (Format::FIRST, Format(4)));
+    assert_eq!(script.run(says.clone()), Ok(Reply::Unchanged), "a stretch is missing");
+    assert!(script.state.is_claim_unsettled(thing));
+    for settle in [of(0, Vec::new()), says] {
+        assert!(script.state.is_claim_unsettled(thing));
+        assert_eq!(script.run(settle), Ok(Reply::Done));
+    }
+    assert!(!script.state.is_claim_unsettled(thing));
+    assert!(script.state.is_claimed(thing, UnixMillis(5)), "as before");
 }
 
 #[test]

@@ -57,7 +57,7 @@ pub(crate) fn settled(used: impl Iterator<Item = (Day, Facets<Option<String>>, T
             .map(|(day, of, totals)| (*day, of.as_ref().map(|name| name.as_deref()), *totals)),
     );
     let (node, epoch, charges) = (NodeId(1), Epoch(1), Vec::new());
-    world_and([Command::Settle { node, epoch, from: 0, to: 1, charges, days }])
+    world_and([Command::Settle { node, epoch, from: 0, to: 1, charges, days, claimed: Vec::new() }])
 }
 
 fn token(clear: &str) -> String {

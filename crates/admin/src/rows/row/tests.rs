@@ -103,7 +103,15 @@ fn spend_is_that_of_the_period_and_the_budget_row_is_shown() {
     let state = state_after([
         Command::CreateEntity { entity: Box::new(budget), members: Vec::new() },
         Command::CreateKey { key: Box::new(key) },
-        Command::Settle { node, epoch, from: 0, to: 1, charges, days: DaySums::default() },
+        Command::Settle {
+            node,
+            epoch,
+            from: 0,
+            to: 1,
+            charges,
+            days: DaySums::default(),
+            claimed: Vec::new(),
+        },
     ]);
     let mut view = view_of(state);
     // The pot's period began just after the hour did.
@@ -133,7 +141,15 @@ fn what_a_dead_node_has_of_a_budget_is_told_beside_what_is_spent_until_it_is_bac
         Command::AddNode { node, address: "n1:4100".to_owned() },
         Command::CreateKey { key: Box::new(key) },
         Command::Lease { node, epoch, number: 1, returns: Vec::new(), grants },
-        Command::Settle { node, epoch, from: 0, to: 1, charges, days: DaySums::default() },
+        Command::Settle {
+            node,
+            epoch,
+            from: 0,
+            to: 1,
+            charges,
+            days: DaySums::default(),
+            claimed: Vec::new(),
+        },
     ];
     for (then, withheld) in [
         (vec![], None),

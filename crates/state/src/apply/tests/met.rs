@@ -51,7 +51,15 @@ fn whoever_is_not_seen_for_a_month_is_forgotten_unless_an_admin_knows_them() {
     let (epoch, charges) = (Epoch(1), vec![spend]);
     days.run(
         20,
-        Command::Settle { node: NODE, epoch, from: 0, to: 1, charges, days: DaySums::default() },
+        Command::Settle {
+            node: NODE,
+            epoch,
+            from: 0,
+            to: 1,
+            charges,
+            days: DaySums::default(),
+            claimed: Vec::new(),
+        },
     )
     .expect("spent");
     assert!(days.has("bob"), "nobody has looked");

@@ -227,6 +227,7 @@ fn a_period_that_begins_with_a_first_use_is_the_same_whoever_thinks_it_was_the_f
             to: from + 1,
             charges,
             days: DaySums::default(),
+            claimed: Vec::new(),
         }
     };
     let (mut spent, mut asked) = (0, 0);
@@ -276,6 +277,7 @@ fn a_soft_budget_is_told_once_in_a_period_and_refuses_nothing() {
             to,
             charges,
             days: DaySums::default(),
+            claimed: Vec::new(),
         })
     };
     let reached = Ok(Reply::SoftBudgetsReached(vec![pot()]));
@@ -304,6 +306,7 @@ fn what_was_overspent_is_carried_into_the_next_period_where_that_is_asked_for() 
                 to: 1,
                 charges,
                 days: DaySums::default(),
+                claimed: Vec::new(),
             })
             .expect("settled");
         let Command::Lease { mut grants, .. } = ask(2, 5_000, 10) else { unreachable!("a lease") };
@@ -333,7 +336,7 @@ fn what_a_removed_node_was_granted_is_withheld_until_it_is_reclaimed() {
         let Command::Settle { epoch, from, to, charges, days, .. } = settle(1, 0, 1, cost) else {
             unreachable!("that is what settles")
         };
-        Command::Settle { node: gone, epoch, from, to, charges, days }
+        Command::Settle { node: gone, epoch, from, to, charges, days, claimed: Vec::new() }
     };
     script.run(add.clone()).expect("a new node");
     script.run(lease(1, 60)).expect("granted");
