@@ -17,6 +17,9 @@ pub struct Demand {
     pub counted: Counted,
     /// What it may cost at the model that is tried first.
     pub cost: Bounds,
+    /// Whether a strict budget in which less is left than it may cost holds that: nobody said how long
+    /// its answer may be.
+    pub takes_rest: bool,
     /// Whether the model fails at the moment, or nobody can tell: then limits hold that hold only
     /// while it does.
     pub strained: bool,
@@ -44,7 +47,8 @@ impl Demand {
         counted: Counted,
     ) -> Self {
         let (served, output, cost) = (served.into(), Some(Tokens(0)), Bounds::default());
-        Self { request, served, prompt, output, counted, cost, strained: true }
+        let (takes_rest, strained) = (false, true);
+        Self { request, served, prompt, output, counted, cost, takes_rest, strained }
     }
 }
 

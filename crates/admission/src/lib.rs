@@ -349,8 +349,15 @@ impl Admission {
     ) -> Result<Hold, Refusal> {
         loop {
             let (request, served) = (demand.request, demand.served.clone());
-            let (payers_now, called, cost) = (payers.to_vec(), Vec::new(), demand.cost);
-            let about = About { request, token, payers: payers_now, called, served, cost };
+            let about = About {
+                request,
+                token,
+                payers: payers.to_vec(),
+                called: Vec::new(),
+                served,
+                cost: demand.cost,
+                takes_rest: demand.takes_rest,
+            };
             let over = match self.0.money.hold(about).await {
                 Err(Refusal::OverBudget(over)) => over,
                 held_or_refused => return held_or_refused,

@@ -397,6 +397,8 @@ pub(crate) struct About {
     pub(crate) served: Served,
     /// What it may cost. Nothing: no budget is asked.
     pub(crate) cost: Bounds,
+    /// Whether it may hold less of a strict budget in which less is left.
+    pub(crate) takes_rest: bool,
 }
 
 impl About {
@@ -438,7 +440,8 @@ impl Hold {
             return Ok(());
         }
         let payers = payers.unwrap_or_else(|| self.about.payers.clone());
-        let about = About { cost, payers, served: demand.served.clone(), ..self.about.clone() };
+        let (served, takes_rest) = (demand.served.clone(), demand.takes_rest);
+        let about = About { cost, payers, served, takes_rest, ..self.about.clone() };
         let money = self.money.clone();
         let Plan { demands, charged } = money.plan(&about);
         let before = (replace(&mut self.about, about), replace(&mut self.charged, charged));

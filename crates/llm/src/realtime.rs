@@ -14,10 +14,57 @@ pub enum Event {
     Text(u64),
     /// Its answer is over. What it used, if that is told.
     Done(Option<Usage>),
+    /// From here on its answers are as long as this at most, unless more is said when one is asked for.
+    Session(Longest),
     /// Something that was asked for is not done.
     Refused,
     /// Anything else.
     Other,
+}
+
+/// How long an answer may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Longest {
+    /// So many tokens at most.
+    Tokens(Tokens),
+    /// As long as the model likes.
+    #[default]
+    Any,
+}
+
+impl Longest {
+    /// The most tokens, if they are told.
+    #[must_use]
+    pub fn tokens(self) -> Option<Tokens> {
+        match self {
+            Self::Tokens(tokens) => Some(tokens),
+            Self::Any => None,
+        }
+    }
+}
+
+/// What of a response or a session says how long its answers may be; the older name is the second.
+#[derive(Deserialize)]
+struct Bounded {
+    max_output_tokens: Option<Most>,
+    max_response_output_tokens: Option<Most>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Most {
+    Tokens(u64),
+    Word(String),
+}
+
+impl Bounded {
+    fn longest(self) -> Option<Longest> {
+        let most = self.max_output_tokens.or(self.max_response_output_tokens)?;
+        Some(match most {
+            Most::Tokens(tokens) => Longest::Tokens(Tokens(tokens)),
+            Most::Word(_inf) => Longest::Any,
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -74,13 +121,42 @@ pub fn read_event(text: &[u8]) -> Event {
         kind if kind.ends_with("text.delta") || kind.ends_with("transcript.delta") => {
             Event::Text(event.delta.map_or(0, |delta| delta.len() as u64))
         }
+        "session.created" | "session.updated" => {
+            #[derive(Deserialize)]
+            struct Told {
+                session: Bounded,
+            }
+            serde_json::from_slice::<Told>(text).map_or(Event::Other, |told| {
+                Event::Session(told.session.longest().unwrap_or_default())
+            })
+        }
         _ => Event::Other,
     }
 }
 
-/// Whether an event of the client's asks a model to answer.
+/// An answer that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// How long it may be; `None`: as the session says.
+    pub longest: Option<Longest>,
+}
+
+/// What answer an event of the client's asks a model for, if it does.
 #[must_use]
-pub fn asks_for_answer(text: &[u8]) -> bool {
+pub fn read_asked(text: &[u8]) -> Option<Asked> {
+    #[derive(Deserialize)]
+    struct Wanted {
+        response: Bounded,
+    }
+    if !asks_for_answer(text) {
+        return None;
+    }
+    // However badly the rest is written, a provider may answer it.
+    let wanted = serde_json::from_slice::<Wanted>(text).ok();
+    Some(Asked { longest: wanted.and_then(|wanted| wanted.response.longest()) })
+}
+
+fn asks_for_answer(text: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Asked<'a> {
         #[serde(borrow, rename = "type")]
@@ -140,6 +216,15 @@ mod tests {
             (r#"{"type":"response.done","response":{"status":"failed"}}"#, Event::Done(None)),
             (r#"{"type":"error"}"#, Event::Refused),
             (r#"{"type":"session.updated"}"#, Event::Other),
+            (r#"{"type":"session.created","session":{}}"#, Event::Session(Longest::Any)),
+            (
+                r#"{"type":"session.updated","session":{"max_response_output_tokens":"inf"}}"#,
+                Event::Session(Longest::Any),
+            ),
+            (
+                r#"{"type":"session.updated","session":{"max_output_tokens":9,"tools":[]}}"#,
+                Event::Session(Longest::Tokens(Tokens(9))),
+            ),
             ("nonsense", Event::Other),
         ] {
             assert_eq!(read_event(event.as_bytes()), said, "{event}");
@@ -149,13 +234,23 @@ mod tests {
     #[test]
     fn a_client_asks_in_whatever_way_json_is_written() {
         for (event, asks) in [
-            (r#"{"type":"response.create"}"#, true),
-            (r#"{"response":{"type":"x"}, "type" : "response\u002ecreate"}"#, true),
-            (r#"{"type":"response.cancel","event_id":"response.create"}"#, false),
-            (r#"{"type":["response.create"]}"#, false),
-            ("response.create", false),
+            (r#"{"type":"response.create"}"#, Some(None)),
+            (r#"{"response":{"type":"x"}, "type" : "response\u002ecreate"}"#, Some(None)),
+            (r#"{"type":"response.create","response":{},"response":7}"#, Some(None)),
+            (
+                r#"{"type":"response.create","response":{"max_output_tokens":5}}"#,
+                Some(Some(Longest::Tokens(Tokens(5)))),
+            ),
+            (
+                r#"{"type":"response.create","response":{"max_response_output_tokens":"inf"}}"#,
+                Some(Some(Longest::Any)),
+            ),
+            (r#"{"type":"response.cancel","event_id":"response.create"}"#, None),
+            (r#"{"type":["response.create"]}"#, None),
+            ("response.create", None),
         ] {
-            assert_eq!(asks_for_answer(event.as_bytes()), asks, "{event}");
+            let asks = asks.map(|longest| Asked { longest });
+            assert_eq!(read_asked(event.as_bytes()), asks, "{event}");
         }
     }
 }

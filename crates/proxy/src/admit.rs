@@ -129,6 +129,7 @@ fn demand(
         output: if chat.endpoint().is_chat() { most } else { Some(Tokens(0)) },
         counted,
         cost,
+        takes_rest: false,
         strained: true,
     }
 }

@@ -86,7 +86,7 @@ async fn conduct(
     let secret = pass.as_ref().map(Pass::upstream);
     let asker =
         Asker { proxy: proxied, call: asked, headers, uri, pass, origin, model, served, detour };
-    let (mut bill, told) = asker.admit(caller, None).await?;
+    let (mut bill, told) = asker.admit(caller).await?;
 
     let headers = &outgoing(request.headers(), offered);
     let demand = &Demand::free(call.id, &group.name, Tokens(0), serving.settings.counted);

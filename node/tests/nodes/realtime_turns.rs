@@ -14,7 +14,7 @@ use tokio_tungstenite::accept_async;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::sockets::{Socket, connect, next};
-use crate::harness::{SOON, Setup};
+use crate::harness::{OUTPUT_COST, SOON, Setup};
 use crate::realtime::{CREATE, ask, connect_as, start_beside};
 
 const NOBODY: &str = "http://127.0.0.1:9/v1";
@@ -111,9 +111,11 @@ async fn unasked() -> anyhow::Result<(String, mpsc::Receiver<String>, JoinSet<()
     let (heard, hearing) = mpsc::channel(16);
     let mut server = JoinSet::new();
     server.spawn(async move {
+        let mut talks = JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {
+            let heard = heard.clone();
             // A conversation that breaks off is over.
-            drop(answer(stream, &heard).await);
+            talks.spawn(async move { drop(answer(stream, &heard).await) });
         }
     });
     Ok((base, hearing, server))
@@ -183,5 +185,41 @@ async fn an_answer_that_nobody_asked_for_is_cancelled_if_it_may_not_be_given() -
         let heard = tokio::time::timeout(SOON, hearing.recv()).await?;
         assert_eq!(heard.as_deref(), Some(expected));
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_at_one_moment_hold_what_each_may_cost_and_a_refused_one_is_on_record()
+-> anyhow::Result<()> {
+    let (base, mut hearing, _server) = unasked().await?;
+    let setup = start_beside(&base).await?;
+    let budget = json!({"max_budget": 170.0 * OUTPUT_COST, "strict_budget": true});
+    let caller = setup.make_key(0, budget).await?;
+    let bearer = format!("Bearer {}", caller.key());
+    let open = async || -> anyhow::Result<Socket> {
+        let path = "/v1/realtime?model=broken";
+        let mut socket = connect(&setup, path, &[("authorization", &bearer)]).await?;
+        next(&mut socket).await?.expect("it is open");
+        Ok(socket)
+    };
+    let wanted = |tokens: u64| {
+        json!({"type": "response.create", "response": {"max_output_tokens": tokens}}).to_string()
+    };
+    let mut hears = async |expected: String| -> anyhow::Result<()> {
+        while tokio::time::timeout(SOON, hearing.recv()).await?.context("it hears")? != expected {}
+        Ok(())
+    };
+    let (mut first, mut second, mut third) = (open().await?, open().await?, open().await?);
+    first.send(Message::text(wanted(100))).await?;
+    hears(wanted(100)).await?;
+    let told = refused(&mut second, &wanted(80)).await?;
+    assert_eq!(told["error"]["code"], "422", "the first may still cost it: {told}");
+    third.send(Message::text(wanted(50))).await?;
+    hears(wanted(50)).await?;
+    let records = setup.records(0)?;
+    let of_refusals: Vec<_> =
+        records.iter().filter(|record| record["fault"]["status"] == 422).collect();
+    let [of_refusal] = of_refusals[..] else { panic!("{records:?}") };
+    assert_eq!(of_refusal["model"], "broken", "{of_refusal}");
     Ok(())
 }

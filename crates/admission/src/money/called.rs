@@ -41,7 +41,8 @@ impl Rules {
 
 impl About {
     fn of_called(request: RequestId, called: Vec<PotId>, cost: Bounds) -> Self {
-        Self { request, token: None, payers: Vec::new(), called, served: "".into(), cost }
+        let (payers, served) = (Vec::new(), "".into());
+        Self { request, token: None, payers, called, served, cost, takes_rest: false }
     }
 }
 

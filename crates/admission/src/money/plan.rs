@@ -110,6 +110,7 @@ impl Plan {
             return;
         }
         let (_, start) = self.charged.last().expect("it was just charged");
+        let strict = strict && !about.takes_rest;
         self.demands.push(Demand { pot, period: *start, limit, amount, strict });
     }
 }

@@ -266,6 +266,7 @@ impl Node {
             output: Some(Tokens(0)),
             counted: Counted::Total,
             cost: Bounds::default(),
+            takes_rest: false,
             strained: true,
         }
     }
@@ -289,13 +290,13 @@ impl Node {
         node
     }
 
-    /// Ends without a farewell, and starts again without a settler.
     /// The same, while its notes say what it held for.
     pub(crate) async fn restart_awaiting(mut self, awaited: Vec<Awaited>) -> Node {
         self.plan.awaited = awaited;
         self.restart().await
     }
 
+    /// Ends without a farewell, and starts again without a settler.
     pub(crate) async fn restart_unsettled(self) -> (Node, Config) {
         let plan = self.plan.clone();
         self.die(()).await;

@@ -57,6 +57,27 @@ pub(crate) fn unknown(price: &Pricing) -> Bounds {
     if *price == Pricing::Free { Bounds::default() } else { Bounds::UNKNOWN }
 }
 
+/// What an answer of a conversation may cost in which so many tokens are `heard`: if nobody says how
+/// long it may be, as long as the model can make it.
+pub(crate) fn of_answer(
+    by: &Deployment,
+    heard: Tokens,
+    longest: Option<Tokens>,
+    learned: Option<Tokens>,
+) -> Bounds {
+    if by.price.price().is_none() {
+        return unknown(&by.price);
+    }
+    let longest = longest.or(by.target.max_output).unwrap_or(LONGEST_OUTPUT);
+    let likely = learned.unwrap_or(ASSUMED_OUTPUT).min(longest);
+    let ask = |prompt, output| {
+        by.price.most(&Ask { prompt, output, kinds: KINDS_OF_MEDIA, ..Ask::default() })
+    };
+    // Most of what was heard before is cached.
+    let bounds = Bounds { likely: ask(Tokens(0), likely), most: ask(heard, longest) };
+    larger(Bounds::UNKNOWN, bounds)
+}
+
 /// What so many tokens may cost of which nobody knows how many are answers'. It is an estimate, as
 /// their number is.
 pub(crate) fn of_tokens(pricing: &Pricing, tokens: Tokens) -> Bounds {

@@ -59,8 +59,13 @@ struct Asked {
 impl RecordDraft {
     /// Who asks is known.
     pub(crate) fn is(&self, caller: &Caller) {
+        self.is_of(Who::of(caller.key().map(|caller| caller.token)));
+    }
+
+    /// The same of somebody who was let in before.
+    pub(crate) fn is_of(&self, who: Who) {
         // Who asks once, asks for all of it.
-        let _known_already = self.who.set(Who::of(caller.key().map(|caller| caller.token)));
+        let _known_already = self.who.set(who);
     }
 
     /// Who asks is not let in; the key that it shows says who it would be.

@@ -79,7 +79,7 @@ async fn conduct(
         model,
         served: served(&serving.catalog, &group),
     };
-    let (bill, told) = asker.admit(caller, None).await?;
+    let (bill, told) = asker.admit(caller).await?;
     let wanted = Wanted { request: call.id, group: &group, tags: bill.tags() };
     let call_begins = begin(proxy, &serving, wanted, &offer, secret).await;
     let Begun { by, place, accepted, beside } = match call_begins {

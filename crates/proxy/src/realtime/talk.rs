@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dunlin_admission::Entry;
-use dunlin_llm::realtime::{asks_for_answer, read_event};
+use dunlin_llm::realtime::{read_asked, read_event};
 use dunlin_router::Deployment;
 use dunlin_types::MonoMillis;
 use dunlin_upstream::Conversation;
@@ -136,8 +136,8 @@ impl Talk {
             if side.frames.push(&piece[..length], &mut texts) == Err(TooLong) {
                 return End::FrameTooLong;
             }
-            if texts.drain(..).any(|text| asks_for_answer(&text.bytes))
-                && let Err(refused) = self.turns.ask().await
+            if let Some(asked) = texts.drain(..).find_map(|text| read_asked(&text.bytes))
+                && let Err(refused) = self.turns.ask(asked).await
             {
                 return End::Refused(refused);
             }

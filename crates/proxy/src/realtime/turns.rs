@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::http::{HeaderMap, Uri};
 use dunlin_admission::{Bounds, Demand};
 use dunlin_journal::{Origin, Outcome};
-use dunlin_llm::realtime::Event;
+use dunlin_llm::realtime::{Asked, Event, Longest};
 use dunlin_router::Deployment;
 use dunlin_types::{Served, Tokens};
 use tokio::sync::Mutex;
@@ -17,8 +17,8 @@ use tokio::sync::Mutex;
 use crate::Proxy;
 use crate::attempts::not_afforded;
 use crate::attempts::{entry, hold};
-use crate::bill::report;
 use crate::bill::{About, Bill};
+use crate::bill::{refused, report};
 use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::request::pass::Pass;
@@ -44,30 +44,46 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    /// Admits one answer, or one conversation as if it were one; once it is known who gives it, also
-    /// by what may be spent there.
-    pub(super) async fn admit(
+    /// Admits a conversation as if it were one answer.
+    pub(super) async fn admit(&self, caller: Caller) -> Result<(Bill, AnswerHeaders), Failed> {
+        self.admit_called(&self.again(), caller, None).await
+    }
+
+    /// A call of the conversation's.
+    fn again(&self) -> Call {
+        let call = Call::of_headers(&self.proxy, self.call.endpoint, &self.headers);
+        Call { call_id: self.call.call_id.clone(), ..call }.named(self.call.call_type)
+    }
+
+    /// Admits one answer; once it is known who gives it, also by what may be spent there.
+    async fn admit_called(
         &self,
+        call: &Call,
         mut caller: Caller,
-        by: Option<&Deployment>,
+        answer: Option<Answer<'_>>,
     ) -> Result<(Bill, AnswerHeaders), Failed> {
         let mut origin = self.origin.clone();
         caller.count_for(&self.proxy, &mut origin).await?;
         let serving = self.proxy.0.serving.load_full();
         caller.check_model(&serving.catalog, &self.model)?;
-        let call = Call::of_headers(&self.proxy, self.call.endpoint, &self.headers);
-        let call = Call { call_id: self.call.call_id.clone(), ..call }.named(self.call.call_type);
         let (served, counted) = (self.served.clone(), serving.settings.counted);
-        let demand = Demand::unpriced(call.id, served, Tokens(0), counted);
-        let there = by.map(|by| Demand { cost: cost(by), ..demand.clone() });
-        let admitted = self.proxy.0.admission.admit(caller.key(), demand).await;
+        let mut demand = Demand::unpriced(call.id, served, Tokens(0), counted);
+        if let Some(Answer { by, heard, longest }) = answer {
+            let key = caller.key().map(|caller| &*caller.key);
+            let learned =
+                key.and_then(|key| self.proxy.0.admission.expected_output(key, &self.model));
+            demand.cost = hold::of_answer(by, heard, longest, learned);
+            // Of one that may be as long as it likes a strict budget gives what it has, if less.
+            demand.takes_rest = longest.is_none();
+        }
+        let admitted = self.proxy.0.admission.admit(caller.key(), demand.clone()).await;
         let permit =
             admitted.map_err(|refusal| Refused::admission(refusal, &caller, call.started))?;
-        let told = AnswerHeaders::of_admission(&call, &caller, permit.limits());
+        let told = AnswerHeaders::of_admission(call, &caller, permit.limits());
         let about = About { stream: true, ..About::relayed(&self.model, Tokens(0), origin) };
-        let mut bill = Bill::open(self.proxy.clone(), permit, &call, &caller, about);
+        let mut bill = Bill::open(self.proxy.clone(), permit, call, &caller, about);
         bill.tell(report::of(&self.proxy, &caller, &self.headers));
-        if let Some((by, demand)) = by.zip(there) {
+        if let Some(Answer { by, .. }) = answer {
             let entered =
                 entry::afford(&self.proxy, &serving.catalog, by, bill.tags(), &demand).await;
             let refused = |why| not_afforded(&self.proxy, by, why);
@@ -76,19 +92,41 @@ impl Asker {
         Ok((bill, told))
     }
 
-    async fn admit_next(&self, by: &Arc<Deployment>) -> Result<Bill, Failed> {
+    /// Admits an answer; if it is refused, that is on record.
+    async fn admit_next(&self, answer: Answer<'_>) -> Result<Bill, Failed> {
+        let call = self.again();
+        call.known.asks(&self.model, true);
+        call.known.is_for(self.origin.clone());
+        let admitted = self.admit_answer(&call, answer).await;
+        admitted.inspect_err(|failed| refused::note(&self.proxy, &call, failed))
+    }
+
+    async fn admit_answer(&self, call: &Call, answer: Answer<'_>) -> Result<Bill, Failed> {
         if let Some(detour) = &self.detour {
             detour.stays().await?;
         }
         let serving = self.proxy.0.serving.load_full();
         let caller = match &self.pass {
-            Some(pass) => pass.bearer(&self.proxy, &self.uri).await?,
-            None => Caller::identify(&self.proxy, &serving, &self.headers, &self.uri).await?,
+            Some(pass) => {
+                call.known.is_of(pass.who());
+                pass.bearer(&self.proxy, &self.uri).await?
+            }
+            None => call.identify(&self.proxy, &serving, &self.headers, &self.uri).await?,
         };
-        let mut bill = self.admit(caller, Some(by)).await?.0;
-        bill.served_by(by);
+        let mut bill = self.admit_called(call, caller, Some(answer)).await?.0;
+        bill.served_by(answer.by);
         Ok(bill)
     }
+}
+
+/// An answer that is about to be given.
+#[derive(Clone, Copy)]
+struct Answer<'a> {
+    by: &'a Arc<Deployment>,
+    /// The tokens that were counted of all that was said before.
+    heard: Tokens,
+    /// How long it may be, if that is told.
+    longest: Option<Tokens>,
 }
 
 /// What an answer may cost of what may be spent on a deployment: nobody can tell how much before.
@@ -112,6 +150,10 @@ struct Bills {
     asked: Option<Bill>,
     /// Of those that are being given, in the order in which they began.
     given: VecDeque<Bill>,
+    /// How long answers may be.
+    longest: Longest,
+    /// What the last one was counted as, with all that was said before.
+    heard: Tokens,
 }
 
 impl Turns {
@@ -137,12 +179,17 @@ impl Turns {
     }
 
     /// The client asks for an answer.
-    pub(super) async fn ask(&self) -> Result<(), Failed> {
+    pub(super) async fn ask(&self, Asked { longest }: Asked) -> Result<(), Failed> {
         let mut bills = self.bills.lock().await;
         if bills.asked.is_none() {
-            bills.asked = Some(self.asker.admit_next(&self.by).await?);
+            bills.asked = Some(self.admit_next(&bills, longest).await?);
         }
         Ok(())
+    }
+
+    async fn admit_next(&self, bills: &Bills, longest: Option<Longest>) -> Result<Bill, Failed> {
+        let longest = longest.unwrap_or(bills.longest).tokens();
+        self.asker.admit_next(Answer { by: &self.by, heard: bills.heard, longest }).await
     }
 
     /// What one event does to the bills. An error ends the conversation.
@@ -167,10 +214,12 @@ impl Turns {
                 self.given.store(!bills.given.is_empty(), Ordering::Relaxed);
                 // One that nobody counted is dropped, and so estimated.
                 if let (Some(mut bill), Some(usage)) = (bill, usage) {
+                    bills.heard = usage.prompt + usage.completion;
                     bill.streamed(Some(usage), 0);
                     bill.ended(Outcome::Success);
                 }
             }
+            Event::Session(longest) => bills.longest = longest,
             Event::Refused => bills.asked = None,
             Event::Other => {}
         }
@@ -180,7 +229,7 @@ impl Turns {
     async fn begin(&self, bills: &mut Bills) -> Result<(), Failed> {
         let mut bill = match bills.asked.take() {
             Some(bill) => bill,
-            None => self.asker.admit_next(&self.by).await?,
+            None => self.admit_next(bills, None).await?,
         };
         bill.begun(None);
         bills.given.push_back(bill);

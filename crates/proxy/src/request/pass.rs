@@ -9,6 +9,7 @@ use dunlin_llm::credentials::{CredentialError, client_key, key_ending};
 use dunlin_types::{DeploymentId, KeyDigest, Secret, UnixMillis};
 use serde::{Deserialize, Serialize};
 
+use crate::bill::refused::Who;
 use crate::ids::Ids;
 use crate::request::caller::Caller;
 use crate::response::error::Refused;
@@ -78,6 +79,11 @@ impl Pass {
 
     pub(crate) fn deployment(&self) -> DeploymentId {
         DeploymentId(self.deployment.as_str().into())
+    }
+
+    /// Who pays, for the record of what is refused.
+    pub(crate) fn who(&self) -> Who {
+        Who::of(self.key.as_ref().and_then(|key| key.parse().ok()))
     }
 
     /// What its provider lets in.

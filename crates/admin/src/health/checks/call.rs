@@ -94,10 +94,10 @@ impl Admin {
             What::Handshake | What::Batches => (Tokens(0), None),
         };
         let cost = amount(asking);
-        let (served, counted) = ((&whom.group).into(), Counted::Total);
+        let (served, counted) = (&whom.group, Counted::Total);
         let output = Some(output.unwrap_or(Tokens(0)));
         // Whether the model fails is what is to be found out.
-        let demand = Demand { request: id, served, prompt, output, counted, cost, strained: true };
+        let demand = Demand { output, cost, ..Demand::free(id, served, prompt, counted) };
         let mut permit =
             admission.admit(asker.payer, demand.clone()).await.map_err(|why| refused(&why))?;
         let DeploymentLimits { requests, tokens, input, output, parallel } = whom.limits;
