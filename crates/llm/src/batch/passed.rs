@@ -21,6 +21,7 @@ use crate::parse::{BadRequest, check_object};
 use crate::said::Required;
 
 mod jobs;
+mod listed;
 
 pub use jobs::{Folder, Left};
 

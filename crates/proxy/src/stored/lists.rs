@@ -2,13 +2,16 @@
 //! and of batches of messages, what is noted of theirs.
 
 use std::iter;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::Response;
 use bytes::Bytes;
 use dunlin_admission::Bounds;
+use dunlin_llm::batch::KeptBatch;
 use dunlin_llm::{Labels, decoded, is_gateways_own};
+use dunlin_router::Deployment;
 use dunlin_types::Tokens;
 use futures::StreamExt;
 
@@ -16,7 +19,7 @@ use super::accounts::{Account, Listed, Unlisted};
 use super::answer::MAX_OBJECT_BYTES;
 use super::home::Wish;
 use super::noted::Mastered;
-use super::{Asking, noted};
+use super::{Asking, noted, watch};
 use crate::Proxy;
 use crate::ids::Kind;
 use crate::relay::PASSED;
@@ -77,7 +80,8 @@ async fn conduct(
 
     let (bill, told) = asking.admit(kind.collection(), Tokens(0), Bounds::default()).await?;
     match Page::read(asking, kind, (&query, after), accounts).await {
-        Ok(Page { objects, has_more, missing }) => {
+        Ok(Page { objects, has_more, missing, over }) => {
+            watch::charge_all_now(proxy, over).await;
             bill.delivered_free();
             let told = told.called(call).missing(&missing);
             Ok(headers::json(told, noted::written(&objects, has_more)))
@@ -110,6 +114,8 @@ struct Page {
     has_more: bool,
     /// Deployments of accounts that could not be asked.
     missing: Vec<String>,
+    /// Batches that are over, each with a deployment of its account.
+    over: Vec<(Arc<Deployment>, String)>,
 }
 
 impl Page {
@@ -154,6 +160,10 @@ impl Page {
                     return Ok(page);
                 }
                 bytes += object.len();
+                let batch = KeptBatch::read(&object).filter(|_| kind == Kind::Batch);
+                if let Some(batch) = batch.filter(|batch| batch.finished) {
+                    page.over.push((Arc::clone(by), batch.id));
+                }
                 page.objects.push(sealing.object(&object, kind, by));
             }
             // What follows in this account comes before the others.

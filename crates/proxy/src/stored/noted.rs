@@ -9,6 +9,7 @@ use axum::http::Response;
 use bytes::Bytes;
 use dunlin_admission::Bounds;
 use dunlin_llm::batch::KeptBatch;
+use dunlin_llm::batch::passed::Shelf;
 use dunlin_llm::edit;
 use dunlin_router::{Catalog, Deployment};
 use dunlin_store::{Entry, Kind as StoredKind, Label};
@@ -203,10 +204,15 @@ async fn object(asking: Asking<'_>, kind: Kind, noted: Noted) -> Result<Option<B
     match fetch::object(proxy, serving, by, (kind, &noted.upstream), READ_WITHIN).await {
         Fetched::Object(body) => {
             // Its owner learns where its answers are, and could delete them.
-            if kind == Kind::Batch
-                && let Some(batch) = KeptBatch::read(&body).filter(|batch| batch.finished)
-            {
-                watch::charge_now(proxy, by, &batch.id).await;
+            let is_over = match kind {
+                Kind::Batch => KeptBatch::read(&body).is_some_and(|batch| batch.finished),
+                Kind::MessageBatch => {
+                    Shelf::of_messages().read(&body).is_some_and(|batch| batch.finished)
+                }
+                Kind::Response | Kind::Conversation | Kind::File | Kind::Job | Kind::Call => false,
+            };
+            if is_over {
+                watch::charge_now(proxy, by, &noted.upstream).await;
             }
             let sealing = Sealing::new(proxy, caller.owner(), by);
             Ok(Some(sealing.object(&body, kind, by)))

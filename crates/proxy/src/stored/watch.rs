@@ -36,7 +36,7 @@ use crate::{Proxy, Serving};
 
 mod passed;
 
-pub(crate) use passed::{Passed, charge_now, charged, look as look_now};
+pub(crate) use passed::{Passed, charge_all_now, charge_now, charged, look as look_now};
 
 /// What all these notes are found by.
 const LABEL: Label = Label(0x6475_6e6c_696e_2077_6174_6368_2031);

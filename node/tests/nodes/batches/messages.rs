@@ -1,7 +1,7 @@
 //! Batches of messages at our own address: their maker's alone, by the code that passes on those below
 //! `/anthropic`; and whoever is told that a batch is over is told after it was charged.
 
-use dunlin_cluster::Client;
+use dunlin_cluster::{Client, http_client};
 use serde_json::{Value, json};
 
 use super::lines::{ANTHROPIC, messages, start};
@@ -9,6 +9,7 @@ use crate::harness::{Setup, send_json};
 use crate::responses::{line, upload};
 
 const OURS: &str = "/v1/messages/batches";
+const PASSED: &str = "/openai_passthrough/v1/batches";
 
 /// What the batches of a key cost, by its records as they are.
 async fn records(setup: &Setup, node: usize, whom: &Client) -> anyhow::Result<usize> {
@@ -112,6 +113,22 @@ async fn who_is_told_that_a_batch_is_over_is_told_after_it_was_charged() -> anyh
         let (_, batch) = send_json(&setup, 1, &owner, "GET", &path).await?;
         assert_eq!(batch["status"], "completed", "{batch}");
         assert_eq!(records(&setup, 1, &owner).await?, charged, "{metadata}");
+    }
+    // So is who lists them below a prefix, or with the master key.
+    let body = json!({"input_file_id": file["id"], "endpoint": "/v1/chat/completions",
+        "completion_window": "24h"});
+    for (charged, path) in [(4, PASSED), (5, "/v1/batches")] {
+        assert_eq!(owner.post(&setup.cluster.url(0, "/v1/batches"), &body).await?.status, 200);
+        let (_, page) = send_json(&setup, 1, setup.cluster.client(), "GET", PASSED).await?;
+        for batch in page["data"].as_array().into_iter().flatten() {
+            // It is over once the mock has been asked.
+            let id = batch["id"].as_str().expect("an id");
+            let url = format!("http://{}/v1/batches/{id}", setup.mock.address());
+            http_client()?.get(url).bearer_auth("sk-upstream").send().await?.error_for_status()?;
+        }
+        let (status, page) = send_json(&setup, 1, setup.cluster.client(), "GET", path).await?;
+        assert_eq!(status, 200, "{page}");
+        assert_eq!(records(&setup, 1, &owner).await?, charged, "{page}");
     }
     Ok(())
 }

@@ -1,4 +1,6 @@
-//! Calls about one batch: whoever is told that it is over is told after it was charged.
+//! Calls about batches: whoever is told that one is over is told after it was charged.
+
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::header::CONTENT_LENGTH;
@@ -14,10 +16,11 @@ use crate::response::error::Refused;
 use crate::stored::answer::{MAX_OBJECT_BYTES, collect};
 use crate::stored::watch;
 
-/// A call about one batch.
+/// A call about one batch, or for a list of them.
 pub(in crate::relay) struct Shown {
     shelf: Shelf,
-    named: Named,
+    /// `None`: it is for a list.
+    named: Option<Named>,
     /// It deletes the batch, and its answers with it.
     deletes: bool,
     /// What paths here begin with behind the root.
@@ -50,20 +53,18 @@ impl Whole {
 impl Shown {
     /// `None`: the call reads or deletes none.
     pub(in crate::relay) fn of(way: Way, method: &Method, path: &str) -> Option<Self> {
-        let deletes = *method == Method::DELETE;
-        let (shelf, named) = Shelf::of_one(way.prefix, path)?;
-        (deletes || *method == Method::GET).then_some(Self {
-            shelf,
-            named,
-            deletes,
-            prefix: way.prefix,
-        })
+        let (deletes, reads) = (*method == Method::DELETE, *method == Method::GET);
+        let (shelf, named) = match Shelf::of_one(way.prefix, path) {
+            Some((shelf, named)) => (shelf, Some(named)),
+            None => (Shelf::of_list(way.prefix, path).filter(|_| !deletes)?, None),
+        };
+        (deletes || reads).then_some(Self { shelf, named, deletes, prefix: way.prefix })
     }
 
     /// The call is about to be passed on to `by`.
     pub(in crate::relay) async fn before(&self, proxy: &Proxy, by: &Deployment) {
-        if self.deletes {
-            watch::look_now(proxy, by, &self.named.id).await;
+        if let Some(named) = self.named.as_ref().filter(|_| self.deletes) {
+            watch::look_now(proxy, by, &named.id).await;
         }
     }
 
@@ -71,14 +72,14 @@ impl Shown {
     pub(in crate::relay) async fn answered(
         self,
         proxy: &Proxy,
-        by: &Deployment,
+        by: &Arc<Deployment>,
         mut relayed: Relayed,
     ) -> Result<Answered, Refused> {
         let Self { shelf, named, deletes, prefix } = self;
         if deletes || !relayed.status.is_success() {
             return Ok(Answered::Passing(Box::new(relayed)));
         }
-        if named.shows_answers {
+        if let Some(named) = named.as_ref().filter(|named| named.shows_answers) {
             watch::charge_now(proxy, by, &named.id).await;
             return Ok(Answered::Passing(Box::new(relayed)));
         }
@@ -87,10 +88,15 @@ impl Shown {
             Ok(None) => return Err(Refused::LongAnswer { most: MAX_OBJECT_BYTES }),
             Err(broken) => return Err(Refused::Answered(Box::new(broken))),
         };
+        let fields = fields::incoming(&relayed.headers);
+        let Some(named) = named else {
+            let over = shelf.finished_in(&body).into_iter().map(|id| (Arc::clone(by), id));
+            watch::charge_all_now(proxy, over.collect()).await;
+            return Ok(Answered::Whole(Whole::of(relayed.status, fields, body)));
+        };
         if shelf.read(&body).is_some_and(|batch| batch.finished) {
             watch::charge_now(proxy, by, &named.id).await;
         }
-        let fields = fields::incoming(&relayed.headers);
         // A path of ours is read from behind an SDK's base URL, too, if that ends in this prefix.
         let root = match prefix {
             "anthropic" => format!("{}/{prefix}", proxy.0.root_path),

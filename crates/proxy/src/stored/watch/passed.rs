@@ -14,6 +14,7 @@ use dunlin_router::{Catalog, Deployment, is_beside};
 use dunlin_store::{Entry, Label};
 use dunlin_types::{RequestId, Usage};
 use dunlin_upstream::{Relay, Relayed};
+use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use tokio::task::{JoinError, JoinHandle};
 use tracing::{debug, warn};
@@ -74,12 +75,24 @@ pub(crate) fn look(
 /// How long an answer that says that a batch is over waits for what that cost to be on record: a long
 /// output is read on behind the answer.
 const CHARGED_WITHIN: Duration = Duration::from_secs(10);
+/// Things of one list that are charged at the same time.
+const MAX_CHARGED_AT_ONCE: usize = 8;
 
 /// Charges a thing whose owner is about to be told that it is over, so that budgets know before.
 /// Whether somebody has noted that it is to be charged.
 pub(crate) async fn charge_now(proxy: &Proxy, by: &Deployment, id: &str) -> bool {
     let looking = look(proxy, by, id);
     charged(proxy.0.tasks.spawn(looking)).await.is_none_or(|looked| looked.unwrap_or(true))
+}
+
+/// The same of all things of a list that are over.
+pub(crate) async fn charge_all_now(proxy: &Proxy, over: Vec<(Arc<Deployment>, String)>) {
+    if over.is_empty() {
+        return;
+    }
+    let looking: Vec<_> = over.iter().map(|(by, id)| look(proxy, by, id)).collect();
+    let looking = futures::stream::iter(looking).buffer_unordered(MAX_CHARGED_AT_ONCE);
+    charged(proxy.0.tasks.spawn(looking.collect::<Vec<bool>>())).await;
 }
 
 /// Waits for what is charged in the background. `None`: it goes on.
