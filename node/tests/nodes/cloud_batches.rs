@@ -340,7 +340,7 @@ async fn what_cannot_be_a_batch_is_refused_where_it_is_said() -> anyhow::Result<
     let mut other = of(&file);
     other["endpoint"] = json!("/v1/embeddings");
     let refused = caller.post(&batches, &other).await?;
-    assert!(refused.status == 400 && refused.body.contains("'endpoint'"), "{}", refused.body);
+    assert!(refused.status == 400 && refused.body.contains("`endpoint`"), "{}", refused.body);
 
     // The limits of batches hold as everywhere.
     let counted = setup.make_key(0, json!({"tpd_limit": 3})).await?;

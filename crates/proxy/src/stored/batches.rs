@@ -13,7 +13,7 @@ use dunlin_types::Tokens;
 use super::answer::Made;
 use super::input::Input;
 use super::made_of::Files;
-use super::{Asking, alone, send};
+use super::{Asking, alone, noted, send};
 use crate::Proxy;
 use crate::ids::Kind;
 use crate::request::call::Call;
@@ -47,6 +47,10 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
         Err(failed) => return Err(bill.fail(failed)),
     };
     if let Err(refused) = asking.check_model(home, &input) {
+        return Err(bill.fail(refused));
+    }
+    let endpoint = noted::text(&posted.body, "endpoint");
+    if let Some(Err(refused)) = endpoint.map(|endpoint| input.check_endpoint(&endpoint)) {
         return Err(bill.fail(refused));
     }
     let served = asking.served_at(home, &input);

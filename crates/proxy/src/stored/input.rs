@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::home::{Home, Wish};
 use super::noted::{LISTED_FOR, after};
-use super::{Asking, fetch, output};
+use super::{Asking, fetch, noted, output};
 use crate::Proxy;
 use crate::bill::found;
 use crate::response::error::{Failed, Place, Refused};
@@ -29,6 +29,9 @@ pub(super) const MODEL: &[&Spot] = &[&["body", "model"]];
 /// Models of one input whose names are kept, and how long those are at most.
 const MAX_MODELS: usize = 32;
 const MAX_MODEL_BYTES: usize = 256;
+/// Different addresses of one input that are kept, and how long those are at most: of two one is wrong.
+const MAX_URLS: usize = 2;
+const MAX_URL_BYTES: usize = 256;
 
 /// An input, as far as the gateway is to know it.
 #[derive(Default, Serialize, Deserialize)]
@@ -42,6 +45,9 @@ pub(crate) struct Input {
     /// The models that its lines name. `None`: that is not known.
     #[serde(default)]
     models: Option<BTreeSet<String>>,
+    /// For what its lines are, each with the first line that says so.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    urls: BTreeMap<String, u64>,
 }
 
 impl Input {
@@ -64,6 +70,17 @@ impl Input {
     /// Of a batch that is in one body, whose requests were heard.
     pub(crate) fn heard(labels: LineLabels) -> Self {
         Self { labels, ..Self::default() }
+    }
+
+    /// All its lines are for the endpoint that the batch is for, if they say.
+    pub(super) fn check_endpoint(&self, endpoint: &str) -> Result<(), Failed> {
+        let others = self.urls.iter().filter(|(url, _)| route(url) != route(endpoint));
+        let Some((url, line)) = others.min_by_key(|(_, line)| **line) else { return Ok(()) };
+        let message = format!(
+            "its `url` is '{url}', and the batch's `endpoint` is '{endpoint}': they must be the same"
+        );
+        let refused = Refused::Unfit { param: "endpoint", message };
+        Err(Failed::from(refused).at(Place::line(*line)))
     }
 
     pub(super) fn tokens(&self) -> Tokens {
@@ -90,6 +107,11 @@ impl Input {
         let notes = proxy.0.store.notes(label(name(by, id))).await;
         notes.iter().find_map(|note| serde_json::from_str(&note.text).ok())
     }
+}
+
+/// Azure's addresses name no version.
+fn route(url: &str) -> &str {
+    url.strip_prefix("/v1").unwrap_or(url)
 }
 
 fn name(by: &Deployment, id: &str) -> RequestId {
@@ -160,14 +182,15 @@ struct Reader<'r> {
     lines: u64,
     /// Each with the first line that names it.
     models: BTreeMap<String, u64>,
+    urls: BTreeMap<String, u64>,
     /// Why the first bad one is bad.
     bad: Option<Failed>,
 }
 
 impl<'r> Reader<'r> {
     fn new(required: Required<'r>) -> Self {
-        let (hearing, models) = (Hearing::default(), BTreeMap::new());
-        Self { required, hearing, tokens: 0, lines: 0, models, bad: None }
+        let (hearing, models, urls) = Default::default();
+        Self { required, hearing, tokens: 0, lines: 0, models, urls, bad: None }
     }
 
     fn line(&mut self, line: &Bytes) {
@@ -177,8 +200,20 @@ impl<'r> Reader<'r> {
         }
         self.tokens = self.tokens.saturating_add(asked_in_line(line).0);
         note_model(&mut self.models, (self.lines, line));
+        self.note_url(line);
         let heard = self.hearing.hear((self.lines, Shape::Line), line, self.required);
         self.bad = heard.err().map(|bad| Failed::from(bad).at(Place::line(self.lines)));
+    }
+
+    fn note_url(&mut self, line: &Bytes) {
+        if self.urls.len() == MAX_URLS {
+            return;
+        }
+        let is_other = |url: &String| self.urls.keys().all(|known| route(known) != route(url));
+        let url = noted::text(line, "url").filter(|url| url.len() <= MAX_URL_BYTES);
+        if let Some(url) = url.filter(is_other) {
+            self.urls.insert(url, self.lines);
+        }
     }
 
     fn long(&mut self, bytes: u64) {
@@ -189,14 +224,14 @@ impl<'r> Reader<'r> {
     }
 
     fn end(self) -> Result<(Input, BTreeMap<String, u64>), Failed> {
-        let Self { tokens, hearing, models, bad, .. } = self;
+        let Self { tokens, hearing, models, urls, bad, .. } = self;
         if let Some(bad) = bad {
             return Err(bad);
         }
         let can_be_kept =
             models.len() <= MAX_MODELS && models.keys().all(|name| name.len() <= MAX_MODEL_BYTES);
         let names = can_be_kept.then(|| models.keys().cloned().collect());
-        let input = Input { tokens, model: None, labels: hearing.end(), models: names };
+        let input = Input { tokens, model: None, labels: hearing.end(), models: names, urls };
         Ok((input, models))
     }
 }
@@ -221,6 +256,19 @@ mod tests {
         let Ok((read, has_ours)) = Input::of(&input, [&[], &[]]) else { panic!("it is right") };
         assert!((200..270).contains(&read.tokens().0), "{}", read.tokens);
         assert!(!has_ours && read.labels.sets.len() == 1);
+        assert!(read.check_endpoint("/v1/responses").is_ok(), "they do not say");
+        let lines = ["/v1/responses", "/responses", "/v1/embeddings"];
+        let lines =
+            lines.map(|url| format!(r#"{{"custom_id":"{url}","url":"{url}","body":{{}}}}"#));
+        let input = Bytes::from(lines[..2].join("\n"));
+        let Ok((read, _)) = Input::of(&input, [&[], &[]]) else { panic!("it is right") };
+        assert!(read.check_endpoint("/v1/responses").is_ok());
+        let told = read.check_endpoint("/v1/embeddings").expect_err("another").body();
+        assert!(
+            told.message.starts_with("line 1: its `url` is '/v1/responses'"),
+            "{}",
+            told.message
+        );
         let required = ["metadata.run".to_owned()];
         let input = Bytes::from(format!("\n{line}"));
         let Err(bad) = Input::of(&input, [&required, &[]]) else { panic!("it lacks something") };

@@ -212,6 +212,12 @@ async fn who_lists_a_batch_that_is_over_is_told_after_it_was_charged() -> anyhow
     let setup = start(1).await?;
     let owner = setup.make_key(0, json!({})).await?;
     let (_, file) = upload(&setup, &owner, &[("purpose", "batch")], &line("own")).await?;
+    let mut other = of(&file);
+    other["endpoint"] = json!("/v1/embeddings");
+    let refused = owner.post(&setup.cluster.url(0, BATCHES), &other).await?;
+    let told =
+        "line 1: its `url` is '/v1/chat/completions', and the batch's `endpoint` is '/v1/emb";
+    assert!(refused.status == 400 && refused.body.contains(told), "{}", refused.body);
     let made = owner.post(&setup.cluster.url(0, BATCHES), &of(&file)).await?;
     assert_eq!(made.status, 200, "{}", made.body);
     let (_, page) = send_json(&setup, 0, &owner, "GET", BATCHES).await?;
