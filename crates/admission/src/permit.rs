@@ -154,17 +154,17 @@ impl Permit {
 
     /// Puts on record that something was made which is not finished, and is charged when it is `found`
     /// so: what it may cost is held until then.
-    pub fn settle_later(self, found: Found, record: SpendRecord) -> Option<NanoUsd> {
+    pub fn settle_awaiting(self, found: Found, record: SpendRecord) -> Option<NanoUsd> {
         self.conclude(record, Some(found))
     }
 
     /// The same without a record of its making: its client did not wait for that.
-    pub fn leave_to(self, found: Found) {
+    pub fn leave_awaiting(self, found: Found) {
         let there = self.entry.and_then(|entry| entry.hold);
         self.admission.0.money.await_found(found, iter::once(self.hold).chain(there));
     }
 
-    fn conclude(self, mut record: SpendRecord, later: Option<Found>) -> Option<NanoUsd> {
+    fn conclude(self, mut record: SpendRecord, awaited: Option<Found>) -> Option<NanoUsd> {
         let Self { admission, key, reservation, turned, hold, entry, slot: _over } = self;
         let shared = &admission.0;
         let (there, held_there) = entry.map_or((None, None), |e| (e.reservation, e.hold));
@@ -178,7 +178,7 @@ impl Permit {
         }
         let record = Arc::new(record);
         let holds = iter::once(hold).chain(held_there);
-        admission.put_on_record(Arc::clone(&record), |number| match later {
+        admission.put_on_record(Arc::clone(&record), |number| match awaited {
             None => holds.for_each(|hold| hold.settle(record.cost, number)),
             Some(found) => shared.money.await_found(found, holds),
         });

@@ -63,9 +63,9 @@ pub(crate) struct Bill {
     background: bool,
     found: Option<Found>,
     /// What was made, if that is not finished and is asked after.
-    later: Option<Found>,
+    awaited: Option<Found>,
     /// Whether it is on record if nobody waits any more before there is an answer.
-    awaited: bool,
+    answer_awaited: bool,
     /// Others ask other models the same, and wait for the first answer.
     race: Option<Race>,
     /// What was found, where that is not to be reckoned from its tokens.
@@ -105,8 +105,8 @@ impl Bill {
             count: Count::new(about.prompt_estimate),
             background: false,
             found: None,
-            later: None,
-            awaited: false,
+            awaited: None,
+            answer_awaited: false,
             race: None,
             found_cost: None,
             detail: None,
@@ -116,7 +116,7 @@ impl Bill {
     /// Its client waits for an answer: the request is on record even if it leaves before there is one,
     /// or if it races with others and another answers first.
     pub(crate) fn await_answer(&mut self, race: Option<Race>) {
-        (self.awaited, self.race) = (true, race);
+        (self.answer_awaited, self.race) = (true, race);
     }
 
     /// The key that pays; `None` for the master key.
@@ -190,7 +190,7 @@ impl Bill {
         by: &Deployment,
         thing: Thing<'_>,
     ) -> impl Future<Output = ()> + Send + use<> {
-        self.later = Some(found::found(by, thing.upstream(), None, self.record.started));
+        self.awaited = Some(found::found(by, thing.upstream(), None, self.record.started));
         let charged = self.permit.as_ref().map(Permit::charged).unwrap_or_default().to_vec();
         let record = SpendRecord { charged, ..(*self.record).clone() };
         let held = self.permit.as_ref().map(Permit::held).unwrap_or_default();
@@ -457,8 +457,8 @@ impl Bill {
         self.put_detail();
         let permit = self.permit.take().expect("a bill is settled once");
         let record = std::mem::take(&mut self.record);
-        let key_spend = match self.later {
-            Some(found) => permit.settle_later(found, *record),
+        let key_spend = match self.awaited {
+            Some(found) => permit.settle_awaiting(found, *record),
             None => permit.settle(*record),
         };
         Settled { key_spend, ..Settled::default() }
@@ -468,9 +468,9 @@ impl Bill {
 impl Drop for Bill {
     fn drop(&mut self) {
         if self.background
-            && let (Some(found), Some(permit)) = (self.later, self.permit.take())
+            && let (Some(found), Some(permit)) = (self.awaited, self.permit.take())
         {
-            permit.leave_to(found);
+            permit.leave_awaiting(found);
         }
         if self.permit.is_none() || self.background {
             return;
@@ -479,7 +479,7 @@ impl Drop for Bill {
             self.settle_streamed(Outcome::Partial);
             return;
         }
-        if !self.awaited {
+        if !self.answer_awaited {
             return;
         }
         let is_outpaced = self.race.as_ref().is_some_and(Race::is_over);

@@ -415,8 +415,8 @@ async fn what_another_node_charges_is_held_by_its_maker_until_it_is_settled() {
     let (one, other) = (found(71), found(72));
     let permit = ask(maker, key, 60).await.expect("there is enough");
     let charged = permit.charged().to_vec();
-    permit.settle_later(one, record(key, 1, 0));
-    ask(maker, key, 20).await.expect("there is enough").settle_later(other, record(key, 1, 0));
+    permit.settle_awaiting(one, record(key, 1, 0));
+    ask(maker, key, 20).await.expect("there is enough").settle_awaiting(other, record(key, 1, 0));
     assert!(is_over(ask(maker, key, 21).await), "80 are held");
 
     let cost = SpendRecord { request: one.request, charged, ..record(key, 1, 10) };
@@ -440,7 +440,7 @@ async fn what_a_killed_node_held_for_what_nobody_waits_for_is_held_by_its_next_l
     let found = Found { request: RequestId(71), made: node.clock.unix(), limited: false };
     let permit = ask(&node, key, 60).await.expect("there is enough");
     let (charged, held) = (permit.charged().to_vec(), permit.held());
-    permit.settle_later(found, record(key, 1, 0));
+    permit.settle_awaiting(found, record(key, 1, 0));
     let settled = || node.admission.0.unsettled.settled_through() == 1;
     until("its making is settled", settled).await;
     let node = node.restart_awaiting(vec![Awaited { found, held }]).await;
