@@ -46,6 +46,7 @@ mod tier;
 mod token_input;
 mod told;
 mod tools;
+mod unseen;
 mod usage;
 mod word;
 
@@ -72,4 +73,5 @@ pub use stream::{BadFrame, Chunk, StreamEvent};
 pub use target::{Buckets, ParamRules, Target};
 pub use tier::Tier;
 pub use tools::Tools;
+pub use unseen::Unseen;
 pub use word::Word;

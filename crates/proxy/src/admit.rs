@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use dunlin_admission::{Bounds, Counted, Demand, Permit, Refusal};
-use dunlin_llm::{BadRequest, Bound, ChatRequest, ClientCredential, Extras};
+use dunlin_llm::{BadRequest, Bound, ChatRequest, ClientCredential, Extras, Unseen};
 use dunlin_router::{Candidates, NoRoute, candidates, served};
 use dunlin_state::Rank;
 use dunlin_types::{Line, Served, Tokens};
@@ -61,7 +61,8 @@ impl<'a> Applicant<'a> {
             }
         }
         let refused = Refused::admission(refusal, self.caller, self.call.started);
-        Err(refused.bounded_by(Bound::field_of(chat.endpoint())))
+        let bound = Bound::field_of(chat.endpoint());
+        Err(refused.bounded_by(hold::bounded_by(Unseen::of(chat.text_as_bytes()), bound)))
     }
 
     async fn one(

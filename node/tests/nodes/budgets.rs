@@ -197,6 +197,43 @@ async fn a_strict_budget_counts_the_answers_to_all_prompts() -> anyhow::Result<(
     Ok(())
 }
 
+/// What the provider fetches or holds itself is part of the prompt that is charged, and so are pictures
+/// of few bytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strict_budget_holds_for_what_is_not_in_the_body() -> anyhow::Result<()> {
+    let mock = MockUpstream::start(at_once()).await?;
+    let longest = "    model_info: {max_input_tokens: 100000}\n";
+    let model = harness::deployment("chat", "openai/upstream-name", &mock.api_base());
+    let setup = harness::start_with(1, mock, format!("model_list:\n{model}{longest}")).await?;
+    let shown = |url: &str| {
+        let parts = json!([{"type": "image_url", "image_url": {"url": url}}]);
+        json!({"model": "chat", "max_tokens": 5, "messages": [{"role": "user", "content": parts}]})
+    };
+    let text = json!({"model": "chat", "max_tokens": 5, "messages": [
+        {"role": "user", "content": "see https://example.com/a.png"}]});
+    let (fetched, sent) = (shown("https://example.com/a.png"), shown("data:image/png;base64,AA=="));
+    for path in ["/v1/chat/completions", "/openai_passthrough/v1/chat/completions"] {
+        let url = setup.cluster.url(0, path);
+        for (limit, body, is_let_in) in [
+            (0.001, &text, true),
+            (0.09, &fetched, false),
+            (0.11, &fetched, true),
+            (0.04, &sent, false),
+            (0.06, &sent, true),
+        ] {
+            let fields = json!({"max_budget": limit, "strict_budget": true});
+            let reply = setup.make_key(0, fields).await?.post(&url, body).await?;
+            let status = if is_let_in { 200 } else { 422 };
+            assert_eq!(reply.status, status, "{path} {limit}: {body} {}", reply.body);
+            let tells_why = reply.body.contains("a prompt to which its provider adds nothing");
+            assert_eq!(tells_why, !is_let_in && body == &fetched, "{}", reply.body);
+        }
+        let soft = setup.make_key(0, json!({"max_budget": 0.001})).await?;
+        assert_eq!(soft.post(&url, &fetched).await?.status, 200, "{path}: an estimate");
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_teams_budget_holds_for_all_its_keys_and_names_it() -> anyhow::Result<()> {
     let setup = harness::start(3).await?;

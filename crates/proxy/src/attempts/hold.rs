@@ -2,7 +2,7 @@
 
 use dunlin_admission::Bounds;
 use dunlin_ledger::{Ask, Context, Kind, Price, Pricing, Units};
-use dunlin_llm::{Bound, ChatRequest, Media, MostMedia, Picture, Tier, Word, tokens_in};
+use dunlin_llm::{Bound, ChatRequest, Media, MostMedia, Picture, Tier, Unseen, Word, tokens_in};
 use dunlin_router::{Deployment, Group, context};
 use dunlin_state::Key;
 use dunlin_types::Tokens;
@@ -13,6 +13,11 @@ use crate::Proxy;
 const ASSUMED_OUTPUT: Tokens = Tokens(1_024);
 /// The most that a model writes of which nobody knows better.
 const LONGEST_OUTPUT: Tokens = Tokens(131_072);
+/// The longest prompt that a model takes of which nobody knows better.
+const LONGEST_PROMPT: Tokens = Tokens(1_048_576);
+/// What bounds the cost of a request to whose prompt the provider adds something, in words.
+const WHOLE_PROMPT: &str = "a prompt to which its provider adds nothing (no addresses, files, \
+     earlier turns or tools that search), and a limit on the answer";
 /// A prompt may be written to the provider's cache, which can be dearer than to read it.
 const KINDS: &[Kind] = &[Kind::CacheWrite];
 /// The same, of a prompt that may be kept for an hour.
@@ -87,23 +92,51 @@ pub(crate) fn of_tokens(pricing: &Pricing, tokens: Tokens) -> Bounds {
     larger(unknown(pricing), Bounds { likely: dearest, most: dearest })
 }
 
-/// What a call of so many bytes may cost of which no more is known than how long its answers may be: a
+/// What is sent by a call that is not read further.
+#[derive(Clone, Copy)]
+pub(crate) struct Sent {
+    pub(crate) bytes: u64,
+    /// The most tokens of its prompt.
+    pub(crate) most: Tokens,
+}
+
+impl Sent {
+    /// So many bytes for a model of that name, which takes no more than `longest`, if that is known.
+    pub(crate) fn to(model: &str, bytes: u64, unseen: Unseen, longest: Option<Tokens>) -> Self {
+        Self { bytes, most: most_prompt(Tokens(bytes), unseen, (model, longest)) }
+    }
+}
+
+/// The most tokens of a prompt of which so many are seen at most, for a model of that name, which takes
+/// no more than `longest`, if that is known.
+fn most_prompt(seen: Tokens, unseen: Unseen, (model, longest): (&str, Option<Tokens>)) -> Tokens {
+    let a_picture = Unseen::most_a_picture(model).0;
+    let seen = seen + Tokens(a_picture.saturating_mul(unseen.pictures));
+    if unseen.added { seen.max(longest.unwrap_or(LONGEST_PROMPT)) } else { seen }
+}
+
+/// What bounds the cost of a request, in words: `answer` does that of the length of its answer.
+pub(crate) fn bounded_by(unseen: Unseen, answer: &'static str) -> &'static str {
+    if unseen.added { WHOLE_PROMPT } else { answer }
+}
+
+/// What a call may cost of which no more is known than how long its prompt and its answers may be: a
 /// query, if that has a price, and something, if anything has.
-pub(crate) fn of_bytes(pricing: &Pricing, bytes: u64, bound: Bound) -> Bounds {
+pub(crate) fn of_call(pricing: &Pricing, sent: Sent, bound: Bound) -> Bounds {
     match pricing {
         Pricing::Free => return Bounds::default(),
         Pricing::Unpriced => return Bounds::UNKNOWN,
         Pricing::Priced(_) => {}
     }
     let units = Units { queries: 1, ..Units::default() };
-    let ask = |prompt, output| {
+    let ask = |kinds, prompt, output| {
         let fast = bound.fast;
-        pricing.most(&Ask { prompt, output, kinds: KINDS, units, fast, ..Ask::default() })
+        pricing.most(&Ask { prompt, output, kinds, units, fast, ..Ask::default() })
     };
     let longest = bound.tokens.unwrap_or(LONGEST_OUTPUT);
     let all = |tokens: Tokens| Tokens(tokens.0.saturating_mul(bound.answers));
-    let likely = ask(tokens_in(bytes), all(ASSUMED_OUTPUT.min(longest)));
-    larger(Bounds::UNKNOWN, Bounds { likely, most: ask(Tokens(bytes), all(longest)) })
+    let likely = ask(KINDS, tokens_in(sent.bytes), all(ASSUMED_OUTPUT.min(longest)));
+    larger(Bounds::UNKNOWN, Bounds { likely, most: ask(KINDS_OF_MEDIA, sent.most, all(longest)) })
 }
 
 /// How long an answer may be that names no maximum, by what is known of others.
@@ -123,6 +156,7 @@ pub(crate) struct Estimate<'a> {
     fast: bool,
     media: Media,
     most_media: MostMedia,
+    unseen: Unseen,
     picture: Option<Picture>,
 }
 
@@ -136,6 +170,7 @@ impl<'a> Estimate<'a> {
             fast: chat.is_fast(),
             media: Media::asked(chat),
             most_media: MostMedia::of(chat),
+            unseen: Unseen::of(chat.text_as_bytes()),
             picture: Picture::asked(chat),
         }
     }
@@ -159,7 +194,7 @@ impl<'a> Estimate<'a> {
     }
 
     fn priced(&self, deployment: &Deployment, price: &Pricing, by_picture: bool) -> Bounds {
-        let Self { chat, likely, kinds, tier, fast, media, most_media, .. } = self;
+        let Self { chat, likely, kinds, tier, fast, media, most_media, unseen, .. } = self;
         let longest = deployment.target.max_output.unwrap_or(LONGEST_OUTPUT);
         let times = |tokens: Tokens| Tokens(tokens.0.saturating_mul(chat.answers()));
         let (likely, most) = if chat.endpoint().is_chat() {
@@ -169,17 +204,20 @@ impl<'a> Estimate<'a> {
             (Tokens(0), most_media.made)
         };
         let pictures = self.picture.as_ref().map_or(0, |_| chat.answers());
-        let ask = |prompt, output, millis, millis_made| {
+        // What is added may be of any kind.
+        let most_kinds = if *unseen == Unseen::default() { *kinds } else { KINDS_OF_MEDIA };
+        let ask = |kinds, prompt, output, millis, millis_made| {
             let media = Media { pictures, millis, millis_made, ..*media };
             let Context { service, units } = context(media, *tier, by_picture);
             price.most(&Ask { prompt, output, kinds, units, service, fast: *fast })
         };
         let MostMedia { sent, millis_sent, millis_made, .. } = *most_media;
-        // No token is shorter than a byte.
-        let bytes = Tokens(chat.text_bytes()) + sent;
+        // No token of text is shorter than a byte.
+        let seen = Tokens(chat.text_bytes()) + sent;
+        let prompt = most_prompt(seen, *unseen, (&deployment.target.model, deployment.max_input));
         Bounds {
-            likely: ask(chat.prompt_estimate(), likely, media.millis_sent, 0),
-            most: ask(bytes, most, millis_sent.max(media.millis_sent), millis_made),
+            likely: ask(*kinds, chat.prompt_estimate(), likely, media.millis_sent, 0),
+            most: ask(most_kinds, prompt, most, millis_sent.max(media.millis_sent), millis_made),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dunlin_ledger::{Adjustment, Pricing, Rate, Sheet};
 use dunlin_llm::Target;
 use dunlin_providers::supported_params;
-use dunlin_types::PicoUsd;
+use dunlin_types::{PicoUsd, Tokens};
 use serde_json::{Map, Value};
 
 /// What is published about a model, by its provider, if one is named, and its name.
@@ -44,6 +44,11 @@ impl Published {
     /// What a provider's model costs, by its own name.
     pub(crate) fn price_at(&self, provider: &str, model: &str) -> Option<Pricing> {
         price(&self.of(Some(provider), model)?)
+    }
+
+    /// The longest prompt that a provider's model takes, by its own name.
+    pub(crate) fn longest_prompt_at(&self, provider: &str, model: &str) -> Option<Tokens> {
+        self.of(Some(provider), model)?.get("max_input_tokens")?.as_u64().map(Tokens)
     }
 
     /// All that is published about it.

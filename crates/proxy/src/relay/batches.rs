@@ -22,7 +22,7 @@ use tracing::warn;
 
 use super::passing::{self, Made};
 use super::{Way, fields, unanswered, wanted};
-use crate::attempts::hold;
+use crate::attempts::hold::{self, Sent};
 use crate::bill::Bill;
 use crate::ids::{Kind, Owner};
 use crate::request::call::Call;
@@ -149,8 +149,14 @@ impl Batch {
         Ok(all)
     }
 
-    /// What all its requests may cost. `model` is what the path names, `prices` what one may cost.
-    pub(super) fn cost(&self, model: &str, prices: impl Fn(&str) -> Vec<Pricing>) -> Bounds {
+    /// What all its requests may cost. `model` is what the path names, `prices` what one may cost, and
+    /// `sent` how long the prompt of one with so many bytes may be.
+    pub(super) fn cost(
+        &self,
+        model: &str,
+        prices: impl Fn(&str) -> Vec<Pricing>,
+        sent: impl Fn(&str, u64) -> Sent,
+    ) -> Bounds {
         let Some(wishes) = self.shelf.form.wishes(&self.body) else {
             return prices(model)
                 .iter()
@@ -163,7 +169,7 @@ impl Batch {
         for wish in &wishes {
             let model = wish.model.unwrap_or(model);
             let prices = known.entry(model).or_insert_with(|| prices(model));
-            let one = wanted::dearest(prices, wish.bytes, wish.bound);
+            let one = wanted::dearest(prices, sent(model, wish.bytes), wish.bound);
             sum.likely += one.likely;
             sum.most += one.most;
         }

@@ -8,6 +8,7 @@ use dunlin_ledger::Pricing;
 use dunlin_providers::relay::sent_model;
 use dunlin_router::relay::prices;
 use dunlin_router::{Catalog, Deployment};
+use dunlin_types::Tokens;
 
 use super::Way;
 use crate::bill::Bill;
@@ -58,6 +59,19 @@ pub(crate) fn of_model(
     }
     let mut published = providers.iter().filter_map(|provider| published.price_at(provider, model));
     vec![published.next().unwrap_or(Pricing::Unpriced)]
+}
+
+/// The longest prompt that a model takes, as those say who lend for it, if it is theirs or called by
+/// their name for it, or else what is published.
+pub(crate) fn longest_prompt(
+    published: &Published,
+    (providers, lending): (&[&str], &[Arc<Deployment>]),
+    (model, is_renamed): (&str, bool),
+) -> Option<Tokens> {
+    let is_theirs = |by: &Deployment| is_renamed || sent_model(&by.provider, &by.target) == model;
+    let theirs = lending.iter().filter(|by| is_theirs(by)).filter_map(|by| by.max_input).max();
+    let published = |provider: &&str| published.longest_prompt_at(provider, model);
+    theirs.or_else(|| providers.iter().find_map(published))
 }
 
 #[cfg(test)]

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use dunlin_admission::{Bounds, Demand};
 use dunlin_journal::Origin;
 use dunlin_ledger::Pricing;
-use dunlin_llm::{Bound, ChatRequest, Media, Named, Tier, edit, tokens_in};
+use dunlin_llm::{Bound, ChatRequest, Media, Named, Tier, Unseen, edit, tokens_in};
 use dunlin_router::relay::Lenders;
 use dunlin_types::Tokens;
 
 use super::batches::Batch;
 use super::{Way, price, understood};
-use crate::attempts::hold;
+use crate::attempts::hold::{self, Sent};
 use crate::bill::About;
 use crate::request::body;
 use crate::request::call::Call;
@@ -37,6 +37,8 @@ pub(super) struct Wanted {
     tier: Option<Tier>,
     media: Media,
     bytes: u64,
+    /// What its body does not show of its prompt.
+    unseen: Unseen,
     bound: Bound,
 }
 
@@ -54,8 +56,10 @@ impl Wanted {
         let read = understood::read(head, path, body, model);
         let bound = Bound::of_call(way.prefix, path, body);
         let tier = std::str::from_utf8(body).ok().and_then(Tier::asked);
+        let unseen = if makes { Unseen::of(body) } else { Unseen::default() };
         let media = read.as_ref().map_or_else(|| Media::asked_in(body), Media::asked);
-        Ok(Self { read, batch, makes, tier, media, bytes: body.len() as u64, bound, named })
+        let bytes = body.len() as u64;
+        Ok(Self { read, batch, makes, tier, media, bytes, unseen, bound, named })
     }
 
     /// All models that it names, the one that answers first.
@@ -103,12 +107,21 @@ impl Wanted {
                 price::of_model(&serving.catalog, &proxy.0.published, whose, model)
             }
         };
+        let longest = |model: &str| {
+            let is_renamed = lenders.renamed.as_deref() == Some(model);
+            let published = &proxy.0.published;
+            price::longest_prompt(published, (way.providers, lending), (model, is_renamed))
+        };
+        let sent = |model: &str, bytes| Sent::to(model, bytes, self.unseen, longest(model));
         let cost = match (&self.read, &self.batch) {
             // What makes nothing costs nothing.
             _ if !self.makes => Bounds::default(),
             (Some(chat), _) => understood::bounds(chat, lenders),
-            (None, Some(batch)) => batch.cost(self.model(), prices),
-            (None, None) => dearest(&prices(self.model()), self.bytes, self.bound),
+            (None, Some(batch)) => batch.cost(self.model(), prices, sent),
+            (None, None) => {
+                let model = self.model();
+                dearest(&prices(model), sent(model, self.bytes), self.bound)
+            }
         };
         let counted = serving.settings.counted;
         let free = Demand::free(call.id, lenders.served.clone(), self.prompt(), counted);
@@ -117,11 +130,12 @@ impl Wanted {
 
     /// What would bound its cost, in words.
     pub(super) fn bounded_by(&self) -> &'static str {
-        match (&self.read, &self.batch) {
+        let answer = match (&self.read, &self.batch) {
             (_, Some(batch)) => batch.bound_field(),
             (Some(chat), None) => Bound::field_of(chat.endpoint()),
             (None, None) => self.bound.field,
-        }
+        };
+        hold::bounded_by(self.unseen, answer)
     }
 
     pub(super) fn about(&self, origin: Origin) -> About<'_> {
@@ -137,8 +151,8 @@ fn is_of_responses(path: &str) -> bool {
     path.trim_end_matches('/').ends_with("/responses")
 }
 
-/// What a request of so many bytes may cost at the dearest of these prices.
-pub(super) fn dearest(prices: &[Pricing], bytes: u64, bound: Bound) -> Bounds {
-    let all = prices.iter().map(|price| hold::of_bytes(price, bytes, bound));
+/// What a request may cost at the dearest of these prices.
+pub(super) fn dearest(prices: &[Pricing], sent: Sent, bound: Bound) -> Bounds {
+    let all = prices.iter().map(|price| hold::of_call(price, sent, bound));
     all.reduce(hold::larger).unwrap_or_default()
 }
