@@ -30,7 +30,7 @@ pub(crate) use error::{error_body, error_frame};
 pub(crate) use read::read_chat;
 pub(crate) use reply::{output_bytes, output_text, searches_in, write_reply};
 pub(crate) use usage::{Wire as WireUsage, usage_json};
-pub(crate) use vectors::tokens_of_predictions;
+pub(crate) use vectors::{pictures_of_predictions, tokens_of_predictions};
 pub(crate) use writer::Writer;
 
 #[cfg(test)]

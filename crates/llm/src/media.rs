@@ -77,6 +77,10 @@ struct PeekEvent<'a> {
     response: &'a RawValue,
 }
 
+/// How Imagen is asked, and how many pictures it makes where nobody says how many.
+const PREDICT: &str = ":predict";
+const PREDICTED: u64 = 4;
+
 /// OpenAI's words for where an answer has something from.
 pub(crate) static CITATION: Word = Word::new(b"\"url_citation\"");
 
@@ -135,11 +139,12 @@ const SQUARE: (u64, u64) = (1024, 1024);
 const MAX_SIDE: u64 = 1 << 15;
 
 impl Media {
-    /// What a body asks for that is passed on and not understood: how much is to be looked at of what
-    /// is found.
+    /// What a call of that path asks for that is passed on and not understood: how much is to be
+    /// looked at of what is found, and Google's pictures.
     #[must_use]
-    pub fn asked_in(body: &[u8]) -> Self {
-        Self { search_size: tools::search_size(body), ..Self::default() }
+    pub fn asked_at(path: &str, body: &[u8]) -> Self {
+        let pictures = if path.ends_with(PREDICT) { predicted(body) } else { 0 };
+        Self { pictures, search_size: tools::search_size(body), ..Self::default() }
     }
 
     /// What is known when a request is sent.
@@ -231,6 +236,21 @@ impl Media {
         }
         Self { tools: Tools::of_answer(body), ..self }
     }
+}
+
+/// As many pictures as a model of Google's is to make by `predict`.
+fn predicted(body: &[u8]) -> u64 {
+    #[derive(Deserialize)]
+    struct Peek {
+        parameters: Option<Parameters>,
+    }
+    #[derive(Deserialize)]
+    struct Parameters {
+        #[serde(default, rename = "sampleCount", deserialize_with = "crate::lenient::count")]
+        samples: Option<u64>,
+    }
+    let said = parse(body).and_then(|peek: Peek| peek.parameters?.samples);
+    said.unwrap_or(PREDICTED)
 }
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {

@@ -41,6 +41,8 @@ pub struct Meter {
     model: Option<String>,
     id: Option<String>,
     frames: u64,
+    /// Those in an answer that was read whole.
+    pictures: Option<u64>,
     /// Bytes of text, and those of them that came after the last count.
     text_bytes: u64,
     uncounted: u64,
@@ -110,7 +112,8 @@ impl Meter {
     fn begin(form: Form, counts: Counts) -> Self {
         let course = Course::default();
         let (model, id) = (None, None);
-        Self { form, counts, model, id, frames: 0, text_bytes: 0, uncounted: 0, course }
+        let pictures = None;
+        Self { form, counts, model, id, frames: 0, pictures, text_bytes: 0, uncounted: 0, course }
     }
 
     /// The same for an answer that may be text though its headers do not say so.
@@ -166,7 +169,10 @@ impl Meter {
     /// The answer is at its end.
     pub fn finish(&mut self) {
         match std::mem::replace(&mut self.form, Form::Media) {
-            Form::Json(held) => self.json(&held),
+            Form::Json(held) => {
+                self.json(&held);
+                self.pictures = Some(self.counts.pictures());
+            }
             Form::Long(skim) => {
                 let (left, words) = skim.finish();
                 self.json(&left);
@@ -213,6 +219,12 @@ impl Meter {
     #[must_use]
     pub fn frames(&self) -> u64 {
         self.frames
+    }
+
+    /// The pictures of an answer in one piece that is at its end, as Google's `predict` gives them.
+    #[must_use]
+    pub fn pictures(&self) -> Option<u64> {
+        self.pictures
     }
 
     /// Bytes of text so far, and how many of them came after the last count. What is in no form that

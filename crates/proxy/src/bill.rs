@@ -245,9 +245,7 @@ impl Bill {
     /// Something is about to be passed on that costs what nobody knows, unless all there is free.
     pub(crate) fn delivered_unpriced(mut self, by: &Arc<Deployment>) -> Settled {
         self.served_by(by);
-        if self.tariff.pricing != Pricing::Free {
-            self.tariff.pricing = Pricing::Unpriced;
-        }
+        self.is_untold();
         self.settle(Outcome::Success, &Usage::default())
     }
 

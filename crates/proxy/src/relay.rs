@@ -106,6 +106,8 @@ async fn conduct(
     let lenders = ready(proxy, &serving.catalog, lenders, &origin.tags);
 
     let demand = wanted.demand((proxy, call), &serving, way, &lenders);
+    let known = wanted.check_known(&caller, &demand, proxy.0.clock.unix());
+    known.map_err(|no| refused(&origin, no.into()))?;
     let admitted = proxy.0.admission.admit(caller.key(), demand.clone()).await;
     let permit = admitted.map_err(|no| {
         let no = Refused::admission(no, &caller, call.started).bounded_by(wanted.bounded_by());
@@ -198,8 +200,8 @@ impl Picked<'_> {
         };
         match answered {
             Ok(Answered::Passing(relayed)) => {
-                let made =
-                    understood::made((&method, &path), wanted.read.as_ref(), deployment, &mut bill);
+                let at = (&method, &*path, wanted.later);
+                let made = understood::made(at, wanted.read.as_ref(), deployment, &mut bill);
                 let (status, headers) = (relayed.status, fields::incoming(&relayed.headers));
                 let (body, known) = passing::body(*relayed, bill, Some(price), made);
                 let told = match known {

@@ -373,3 +373,51 @@ async fn a_margin_is_told_with_its_amount_and_its_share() -> anyhow::Result<()> 
     assert_eq!(part("-margin-percent"), Some(0.1));
     Ok(())
 }
+
+/// Google's own way to Imagen counts nothing; what is in its answer is seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_of_googles_own_api_are_charged_one_by_one() -> anyhow::Result<()> {
+    let picture = json!({"bytesBase64Encoded": "aGk=", "mimeType": "image/png"});
+    let answer = json!({"predictions": [picture, picture, {"raiFilteredReason": "blood"}]});
+    let google = Scripted::start("application/json", vec![answer.to_string()]).await?;
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let config = format!(
+        "model_list:\n  - model_name: painter\n    litellm_params: {{model: gemini/imagen-up, \
+         api_base: '{}', api_key: k, output_cost_per_image: 0.04}}\n",
+        google.api_base()
+    );
+    let setup = harness::start_with(1, mock, config).await?;
+    let url = setup.cluster.url(0, "/gemini/v1beta/models/painter:predict");
+    let ask = json!({"instances": [{"prompt": "a dot"}], "parameters": {"sampleCount": 3}});
+    let caller = setup.make_key(0, json!({"max_budget": 0.12, "strict_budget": true})).await?;
+    let reply = caller.post(&url, &ask).await?;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    charged(&setup, &caller, "two pictures", 0.08).await?;
+    let record = setup.records(0)?.pop().expect("it is on record");
+    assert_eq!((&record["estimated"], &record["unpriced"]), (&json!(false), &json!(false)));
+    let strict = setup.make_key(0, json!({"max_budget": 0.11, "strict_budget": true})).await?;
+    assert_eq!(strict.post(&url, &ask).await?.status, 422, "three might come");
+    Ok(())
+}
+
+/// A film is finished later, and nobody says what it cost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_film_is_on_record_as_unpriced_and_not_made_under_a_budget() -> anyhow::Result<()> {
+    let answer = json!({"id": "video_1", "object": "video", "model": "film-up", "prompt": "a dot"});
+    let openai = Scripted::start("application/json", vec![answer.to_string()]).await?;
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let model = harness::deployment("film", "openai/film-up", &openai.api_base());
+    let setup = harness::start_with(1, mock, format!("model_list:\n{model}")).await?;
+    let url = setup.cluster.url(0, "/openai_passthrough/v1/videos");
+    let ask = json!({"model": "film", "prompt": "a dot", "seconds": "12"});
+    let reply = setup.make_key(0, json!({})).await?.post(&url, &ask).await?;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let record = setup.records(0)?.pop().expect("it is on record");
+    assert_eq!((&record["unpriced"], &record["cost"]), (&json!(true), &json!(0)), "{record}");
+    for fields in [json!({"max_budget": 9}), json!({"max_budget": 9, "strict_budget": true})] {
+        let refused = setup.make_key(0, fields).await?.post(&url, &ask).await?;
+        assert_eq!(refused.status, 400, "{}", refused.body);
+        assert!(refused.body.contains("finished later"), "{}", refused.body);
+    }
+    Ok(())
+}

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use dunlin_types::{Tokens, Usage};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::usage;
@@ -136,6 +137,19 @@ fn tokens(predictions: &[Prediction]) -> Option<u64> {
 /// The same of the JSON text of a `predictions` member.
 pub(crate) fn tokens_of_predictions(predictions: &str) -> Option<u64> {
     tokens(&serde_json::from_str::<Vec<Prediction>>(predictions).ok()?)
+}
+
+/// How many pictures are in such a member: Imagen answers so.
+pub(crate) fn pictures_of_predictions(predictions: &str) -> u64 {
+    #[derive(Deserialize)]
+    struct Picture {
+        #[serde(rename = "bytesBase64Encoded")]
+        bytes: Option<IgnoredAny>,
+        #[serde(rename = "gcsUri")]
+        uri: Option<IgnoredAny>,
+    }
+    let all: Vec<Picture> = serde_json::from_str(predictions).unwrap_or_default();
+    all.iter().filter(|one| one.bytes.is_some() || one.uri.is_some()).count() as u64
 }
 
 fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, BadReply> {

@@ -32,6 +32,7 @@ pub(super) struct Counts {
     cites: bool,
     pages: Option<u64>,
     queries: Option<u64>,
+    pictures: u64,
     tier: Option<Tier>,
 }
 
@@ -114,7 +115,10 @@ impl Counts {
                 self.tier = Tier::said(value).or(self.tier);
                 return false;
             }
-            "predictions" => return set(&mut self.prompt, gemini::tokens_of_predictions(value)),
+            "predictions" => {
+                self.pictures = gemini::pictures_of_predictions(value);
+                return set(&mut self.prompt, gemini::tokens_of_predictions(value));
+            }
             "usage" => {
                 self.tier = Tier::asked(value).or(self.tier);
                 USAGE
@@ -170,6 +174,11 @@ impl Counts {
     /// The tier that the answer says it was served in.
     pub(super) fn tier(&self) -> Option<Tier> {
         self.tier
+    }
+
+    /// How many pictures it holds, as far as they are counted one by one.
+    pub(super) fn pictures(&self) -> u64 {
+        self.pictures
     }
 
     pub(super) fn usage(&self) -> Option<Usage> {

@@ -98,12 +98,15 @@ pub(crate) struct Sent {
     pub(crate) bytes: u64,
     /// The most tokens of its prompt.
     pub(crate) most: Tokens,
+    /// The pictures that are to be made.
+    pub(crate) pictures: u64,
 }
 
 impl Sent {
     /// So many bytes for a model of that name, which takes no more than `longest`, if that is known.
     pub(crate) fn to(model: &str, bytes: u64, unseen: Unseen, longest: Option<Tokens>) -> Self {
-        Self { bytes, most: most_prompt(Tokens(bytes), unseen, (model, longest)) }
+        let most = most_prompt(Tokens(bytes), unseen, (model, longest));
+        Self { bytes, most, pictures: 0 }
     }
 }
 
@@ -128,7 +131,7 @@ pub(crate) fn of_call(pricing: &Pricing, sent: Sent, bound: Bound) -> Bounds {
         Pricing::Unpriced => return Bounds::UNKNOWN,
         Pricing::Priced(_) => {}
     }
-    let units = Units { queries: 1, ..Units::default() };
+    let units = Units { queries: 1, images_out: sent.pictures, ..Units::default() };
     let ask = |kinds, prompt, output| {
         let fast = bound.fast;
         pricing.most(&Ask { prompt, output, kinds, units, fast, ..Ask::default() })

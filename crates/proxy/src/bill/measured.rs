@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use dunlin_ledger::Price;
+use dunlin_ledger::{Price, Pricing};
 use dunlin_llm::{ChatReply, ChatRequest, Endpoint, Usage};
 use dunlin_router::Deployment;
 use dunlin_types::Tokens;
@@ -48,6 +48,18 @@ impl Bill {
     /// A sound of so many milliseconds has been passed on.
     pub(crate) fn sounded(&mut self, millis: u64) {
         self.tariff.media.millis_made = millis;
+    }
+
+    /// So many pictures are in the answer.
+    pub(crate) fn made_pictures(&mut self, pictures: u64) {
+        self.tariff.media.pictures = pictures;
+    }
+
+    /// What it costs is told nowhere, unless all there is free.
+    pub(crate) fn is_untold(&mut self) {
+        if self.tariff.pricing != Pricing::Free {
+            self.tariff.pricing = Pricing::Unpriced;
+        }
     }
 
     /// Whether an answer that is a sound is charged by its seconds.

@@ -24,6 +24,8 @@ pub(super) enum Made {
     /// A model may be: what is not counted of its words is estimated, and also what it was sent where
     /// it is sure that it read that.
     Something { reads: bool },
+    /// What is finished after the answer, which need not count it.
+    Later,
     /// What is known.
     Understood(Box<Understood>),
 }
@@ -36,7 +38,7 @@ pub(super) fn body(
     made: Made,
 ) -> (Body, Option<Settled>) {
     let meter = match made {
-        Made::Something { .. } => Meter::of_unlabelled(&relayed.headers),
+        Made::Something { .. } | Made::Later => Meter::of_unlabelled(&relayed.headers),
         Made::Nothing | Made::Understood(_) => Meter::new(&relayed.headers),
     };
     if !relayed.status.is_success() {
@@ -50,7 +52,7 @@ pub(super) fn body(
         Made::Understood(call) if meter.is_of_media() => {
             Some(Length::of(call.chat.endpoint(), &relayed.headers, &bill))
         }
-        Made::Nothing | Made::Something { .. } | Made::Understood(_) => None,
+        Made::Nothing | Made::Something { .. } | Made::Later | Made::Understood(_) => None,
     };
     let is_foreseen = length.as_ref().is_some_and(Length::is_nothing);
     let foreseen = is_foreseen.then(|| bill.foreseen());
@@ -113,7 +115,17 @@ impl RelayReader {
             Made::Something { reads: false } if says_nothing && usage.is_none() => {
                 bill.streamed_in_all(Some(Usage::default()), (0, 0));
             }
-            Made::Something { .. } => bill.streamed_in_all(usage, text),
+            Made::Something { .. } => {
+                let pictures = self.meter.pictures();
+                pictures.into_iter().for_each(|pictures| bill.made_pictures(pictures));
+                let are_all = pictures.is_some_and(|pictures| pictures > 0);
+                bill.streamed_in_all(usage.or(are_all.then(Usage::default)), text);
+            }
+            Made::Later if self.is_over && usage.is_none() => {
+                bill.streamed_in_all(Some(Usage::default()), (0, 0));
+                bill.is_untold();
+            }
+            Made::Later => bill.streamed_in_all(usage, text),
             Made::Understood(call) => {
                 bill.streamed_in_all(usage, text);
                 if self.is_over && usage.is_none() {

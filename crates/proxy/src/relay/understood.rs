@@ -7,7 +7,7 @@ use axum::http::Method;
 use axum::http::request::Parts;
 use bytes::Bytes;
 use dunlin_admission::Bounds;
-use dunlin_llm::{ChatRequest, Endpoint, parse, parse_upload};
+use dunlin_llm::{ChatRequest, Endpoint, edit, parse, parse_upload};
 use dunlin_router::Deployment;
 use dunlin_router::relay::Lenders;
 use dunlin_types::Tokens;
@@ -41,6 +41,10 @@ const READING_ENDS: [&str; 12] = [
     "rerank",
     "responses",
 ];
+
+/// Google's verb by which films are made, and what is behind OpenAI's `videos`.
+const FILM_VERB: &str = "predictLongRunning";
+const FILMS: [&str; 4] = ["videos", "edits", "extensions", "remix"];
 
 /// Such a call.
 pub(super) struct Understood {
@@ -94,9 +98,20 @@ fn is_read(path: &str) -> bool {
     }
 }
 
+/// Whether what is made there is finished after the answer, which does not say what it costs: films,
+/// and the runs of threads that are not streamed.
+pub(super) fn is_later(path: &str, body: &[u8]) -> bool {
+    let path = path.trim_end_matches('/');
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let has = |segment: &str| path.split('/').any(|part| part == segment);
+    let is_film = FILMS.contains(&last) && has("videos");
+    let is_run = last == "runs" && has("threads") && !edit::is_set(body, "stream");
+    last.ends_with(FILM_VERB) || is_film || is_run
+}
+
 /// What the call makes, which the bill is told.
 pub(super) fn made(
-    (method, path): (&Method, &str),
+    (method, path, is_later): (&Method, &str, bool),
     read: Option<&ChatRequest>,
     by: Arc<Deployment>,
     bill: &mut Bill,
@@ -106,6 +121,7 @@ pub(super) fn made(
             bill.is_of(chat.endpoint());
             Made::Understood(Box::new(Understood { chat: chat.clone(), by }))
         }
+        None if is_later => Made::Later,
         None if *method == Method::POST => Made::Something { reads: is_read(path) },
         None => Made::Nothing,
     }

@@ -4,12 +4,12 @@
 use axum::http::Method;
 use axum::http::request::Parts;
 use bytes::Bytes;
-use dunlin_admission::{Bounds, Demand};
+use dunlin_admission::{Bounds, Demand, has_budget};
 use dunlin_journal::Origin;
 use dunlin_ledger::Pricing;
 use dunlin_llm::{Bound, ChatRequest, Media, Named, Tier, Unseen, edit, tokens_in};
 use dunlin_router::relay::Lenders;
-use dunlin_types::Tokens;
+use dunlin_types::{Tokens, UnixMillis};
 
 use super::batches::Batch;
 use super::{Way, price, understood};
@@ -17,12 +17,16 @@ use crate::attempts::hold::{self, Sent};
 use crate::bill::About;
 use crate::request::body;
 use crate::request::call::Call;
+use crate::request::caller::Caller;
 use crate::response::error::Refused;
 use crate::{Proxy, Serving};
 
 const BACKGROUND: &str = "background";
 const IN_BACKGROUND: &str = "a response in the background is made at `/v1/responses` alone, which knows what it \
      cost when it is finished: send it there, or leave `background` out";
+
+const UNTOLD: &str = "what this makes is finished later, and its provider does not say what it costs: \
+     it is not made for a key that a budget binds";
 
 /// What a call asks for.
 pub(super) struct Wanted {
@@ -33,6 +37,8 @@ pub(super) struct Wanted {
     pub(super) batch: Option<Batch>,
     /// Whether a model may be at work.
     makes: bool,
+    /// Whether what it makes is finished later, and nobody says what that costs.
+    pub(super) later: bool,
     /// The service tier that is asked for, and what beside tokens.
     tier: Option<Tier>,
     media: Media,
@@ -57,9 +63,10 @@ impl Wanted {
         let bound = Bound::of_call(way.prefix, path, body);
         let tier = std::str::from_utf8(body).ok().and_then(Tier::asked);
         let unseen = if makes { Unseen::of(body) } else { Unseen::default() };
-        let media = read.as_ref().map_or_else(|| Media::asked_in(body), Media::asked);
+        let media = read.as_ref().map_or_else(|| Media::asked_at(path, body), Media::asked);
+        let later = makes && understood::is_later(path, body);
         let bytes = body.len() as u64;
-        Ok(Self { read, batch, makes, tier, media, bytes, unseen, bound, named })
+        Ok(Self { read, later, batch, makes, tier, media, bytes, unseen, bound, named })
     }
 
     /// All models that it names, the one that answers first.
@@ -112,7 +119,10 @@ impl Wanted {
             let published = &proxy.0.published;
             price::longest_prompt(published, (way.providers, lending), (model, is_renamed))
         };
-        let sent = |model: &str, bytes| Sent::to(model, bytes, self.unseen, longest(model));
+        let sent = |model: &str, bytes| {
+            let sent = Sent::to(model, bytes, self.unseen, longest(model));
+            Sent { pictures: self.media.pictures, ..sent }
+        };
         let cost = match (&self.read, &self.batch) {
             // What makes nothing costs nothing.
             _ if !self.makes => Bounds::default(),
@@ -126,6 +136,20 @@ impl Wanted {
         let counted = serving.settings.counted;
         let free = Demand::free(call.id, lenders.served.clone(), self.prompt(), counted);
         Demand { cost, output: self.output(), ..free }
+    }
+
+    /// Refuses what costs nobody knows what, to whom a budget binds.
+    pub(super) fn check_known(
+        &self,
+        caller: &Caller,
+        to: &Demand,
+        now: UnixMillis,
+    ) -> Result<(), Refused> {
+        let is_bound = |key| has_budget(key, &to.served, now);
+        if !self.later || to.cost == Bounds::default() || !caller.key().is_some_and(is_bound) {
+            return Ok(());
+        }
+        Err(Refused::Unfit { param: "model", message: UNTOLD.to_owned() })
     }
 
     /// What would bound its cost, in words.
