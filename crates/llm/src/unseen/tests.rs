@@ -1,3 +1,5 @@
+//! What a prompt may have beyond its body, in the words of each dialect, and what is no more than that.
+
 use super::*;
 
 fn check(cases: &[(&str, bool, u64)]) {
