@@ -150,6 +150,10 @@ struct Door {
     strangers: Strangers,
 }
 
+/// Either side may be wrong.
+const WRONG_SECRET: &str = "it does not hold this cluster's secret; if every node is refused so, it is \
+                            this node's own that is wrong (`cluster.secret` or DUNLIN_CLUSTER_SECRET)";
+
 impl Door {
     async fn receive(&self, socket: TcpStream, address: SocketAddr, place: OwnedSemaphorePermit) {
         if let Err(error) = socket.set_nodelay(true) {
@@ -161,7 +165,7 @@ impl Door {
             Ok(Err(error)) => {
                 match tls::stranger(&error) {
                     Stranger::WrongSecret => {
-                        self.strangers.note(address, "it does not hold this cluster's secret");
+                        self.strangers.note(address, WRONG_SECRET);
                     }
                     Stranger::NotANode => {
                         self.strangers.note(address, "it does not speak TLS 1.3");
