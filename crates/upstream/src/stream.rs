@@ -242,9 +242,9 @@ impl Stream {
 /// still have its own status, and be tried elsewhere.
 fn only_begins(event: &StreamEvent) -> bool {
     match event {
-        StreamEvent::Comment(_) | StreamEvent::Delta(Delta::Start { .. } | Delta::Served(_)) => {
-            true
-        }
+        StreamEvent::Comment(_)
+        // What was used for nothing is told before it is told that nothing comes.
+        | StreamEvent::Delta(Delta::Start { .. } | Delta::Served(_) | Delta::Usage(_)) => true,
         StreamEvent::Chunk(chunk) => chunk.text_bytes() == 0 && chunk.ended() == 0,
         StreamEvent::Delta(_)
         | StreamEvent::Done(_)

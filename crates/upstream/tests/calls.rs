@@ -495,6 +495,42 @@ async fn an_answer_is_asked_for_plain_and_one_that_cannot_be_read_is_told_for_wh
     }
 }
 
+/// Answers one request with these bytes.
+async fn answer_in(listener: &TcpListener, head: &str, body: &str) {
+    let (mut socket, _) = listener.accept().await.expect("open");
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"}") {
+        assert!(socket.read_buf(&mut seen).await.expect("a request") > 0, "cut off");
+    }
+    let length = body.len();
+    let answer =
+        format!("HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+    socket.write_all(answer.as_bytes()).await.expect("open");
+}
+
+#[tokio::test]
+async fn a_response_that_fails_as_it_begins_has_its_own_status_whatever_it_used() {
+    for usage in ["null", r#"{"input_tokens":7,"output_tokens":0,"total_tokens":7}"#] {
+        let body = format!(
+            "data: {{\"type\":\"response.created\",\"response\":{{\"id\":\"r\"}}}}\n\n\
+             data: {{\"type\":\"response.failed\",\"response\":{{\"id\":\"r\",\"usage\":{usage},\
+             \"error\":{{\"code\":\"rate_limit_exceeded\",\"message\":\"slow\"}}}}}}\n\n"
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let base = format!("http://{}", listener.local_addr().expect("bound"));
+        let mut group = group(&[base]);
+        Arc::make_mut(&mut group.deployments[0]).target.responses = true;
+        let (upstream, _gossip) = node(1, Vec::new());
+        upstream.publish(&catalog(&group));
+        let chat = chat(r#","stream":true"#);
+        let head = "200 OK\r\ncontent-type: text/event-stream";
+        let answering = answer_in(&listener, head, &body);
+        let (answer, ()) = tokio::join!(call(&upstream, &group, &chat), answering);
+        let said = answer.err().expect("nothing has been answered yet");
+        assert!(said.contains("slow"), "{usage}: {said}");
+    }
+}
+
 #[tokio::test]
 async fn a_failure_that_repeats_the_key_is_told_without_it() {
     let error = r#"{"error":{"message":"Incorrect API key provided: Bearer sk-up"}}"#;
@@ -509,19 +545,8 @@ async fn a_failure_that_repeats_the_key_is_told_without_it() {
         Arc::make_mut(&mut group.deployments[0]).target.api_key = Some(Secret::new("sk-up"));
         let (upstream, _gossip) = node(1, Vec::new());
         upstream.publish(&catalog(&group));
-        let answering = async {
-            let (mut socket, _) = listener.accept().await.expect("open");
-            let mut seen = Vec::new();
-            while !seen.ends_with(b"}") {
-                assert!(socket.read_buf(&mut seen).await.expect("a request") > 0, "cut off");
-            }
-            let length = body.len();
-            let answer = format!(
-                "HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-            );
-            socket.write_all(answer.as_bytes()).await.expect("open");
-        };
         let chat = chat(extra);
+        let answering = answer_in(&listener, head, body);
         let (answer, ()) = tokio::join!(call(&upstream, &group, &chat), answering);
         let said = answer.err().expect("it failed");
         assert!(said.contains("provided: Bearer ******") && !said.contains("sk-up"), "{said}");
