@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::reply::finish_word;
 use super::write::tool_call;
@@ -83,6 +84,11 @@ impl WireCall {
 
     /// The seal that stands beside the call.
     pub(super) fn seal(&mut self) -> Option<String> {
+    /// Its id, if it has one.
+    pub(super) fn given_id(&mut self) -> Option<String> {
+        self.id.take().filter(|id| !id.is_empty())
+    }
+
         let google = self.extra_content.take().and_then(|extra| extra.google);
         let seal = self.provider_specific_fields.take().or(google);
         seal.and_then(|seal| seal.thought_signature)
@@ -103,6 +109,13 @@ impl WireCalled {
 
 /// How a client's request has calls told.
 pub(super) struct Calls {
+/// An id for a call of an answer whose server gives it none, or an empty one: no two of a conversation
+/// are alike, since each answer has an id of its own.
+pub(super) fn made_id(answer: Option<&str>, choice: u32, call: u32) -> String {
+    let seed = format!("{} {choice} {call}", answer.unwrap_or_default());
+    format!("call_{}", &hex::encode(Sha256::digest(seed))[..24])
+}
+
     /// Its tools that take any text.
     pub(super) custom: BTreeSet<String>,
     /// It has `functions`, the form before there were tools: an answer calls one of them.

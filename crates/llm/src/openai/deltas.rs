@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::calls::{WireCall, WireCalled};
+use super::calls::{WireCall, WireCalled, made_id};
 use super::content::Content;
 use super::details::{self, Detail, Open};
 use super::error::{FAILED, UpstreamError};
@@ -93,6 +93,8 @@ struct Begun {
 #[derive(Debug, Default)]
 pub struct DeltaReader {
     started: bool,
+    /// The answer's id.
+    answer: Option<String>,
     /// Empty, with room for those of the next frame.
     deltas: Vec<Delta>,
     /// Calls that have begun.
@@ -173,6 +175,7 @@ impl DeltaReader {
     ) -> Result<(), BadFrame> {
         let mut out = std::mem::take(&mut self.deltas);
         if !std::mem::replace(&mut self.started, true) {
+            self.answer.clone_from(&chunk.id);
             out.push(Delta::Start { id: chunk.id, model: chunk.model, usage: None });
         }
         let (citations, search_results) = (chunk.citations, chunk.search_results);
@@ -256,17 +259,17 @@ impl DeltaReader {
         mut wire: WireCall,
         out: &mut Vec<Delta>,
     ) -> Result<(), BadFrame> {
-        let (seal, called) = (wire.seal(), wire.function);
+        let (seal, id, called) = (wire.seal(), wire.given_id(), wire.function);
         let (name, arguments) = called.map_or((None, None), |f| (f.name, f.arguments));
         let name = name.filter(|name| !name.is_empty());
-        let call = match self.begun(choice, index, wire.id.as_deref().filter(|_| name.is_some())) {
+        let call = match self.begun(choice, index, id.as_deref().filter(|_| name.is_some())) {
             Some(call) => call,
             None => {
                 let call = self.calls.iter().filter(|begun| begun.choice == choice).count();
                 let call = u32::try_from(call).unwrap_or(u32::MAX);
-                self.calls.push(Begun { choice, index, id: wire.id.clone() });
+                self.calls.push(Begun { choice, index, id: id.clone() });
                 let name = name.ok_or(BadFrame::Unnamed)?;
-                let id = wire.id.unwrap_or_else(|| format!("call_{choice}_{call}"));
+                let id = id.unwrap_or_else(|| made_id(self.answer.as_deref(), choice, call));
                 let (id, behind_id) = unsealed(&id);
                 out.push(Delta::ToolCall { choice, call, id, name, signature: seal.or(behind_id) });
                 call
@@ -282,7 +285,7 @@ impl DeltaReader {
     fn begun(&self, choice: u32, index: u32, named: Option<&str>) -> Option<u32> {
         let calls = self.calls.iter().filter(|begun| begun.choice == choice);
         let (call, begun) = (0..).zip(calls).filter(|(_, begun)| begun.index == index).last()?;
-        let ids = named.filter(|id| !id.is_empty()).zip(begun.id.as_deref());
+        let ids = named.zip(begun.id.as_deref());
         ids.is_none_or(|(named, begun)| named == begun).then_some(call)
     }
 }

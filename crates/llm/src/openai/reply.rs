@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::annotations;
-use super::calls::{Calls, WireCall, WireCalled, called};
+use super::calls::{Calls, WireCall, WireCalled, called, made_id};
 use super::content::Content;
 use super::details::{self, Detail};
 use super::likely;
@@ -71,12 +71,14 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
     let wire: WireReply = serde_json::from_slice(body)?;
     let sources = Sources { citations: wire.citations, search_results: wire.search_results };
     let choices = (0..).zip(wire.choices.into_iter().flatten());
-    let choices = choices.map(|(at, choice)| read_choice(at, choice, &sources));
+    let id = wire.id.as_deref();
+    let choices = choices.map(|(at, choice)| read_choice(id, at, choice, &sources));
+    let choices = choices.collect::<Result<_, _>>()?;
     Ok(Reply {
         id: wire.id,
         created: wire.created,
         model: wire.model,
-        choices: choices.collect::<Result<_, _>>()?,
+        choices,
         usage: wire.usage.and_then(usage::Wire::usage),
         service_tier: wire.service_tier,
         served_in: None,
@@ -84,10 +86,16 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
     })
 }
 
-fn read_choice(at: u32, choice: WireChoice, sources: &Sources) -> Result<Choice, BadReply> {
+fn read_choice(
+    answer: Option<&str>,
+    at: u32,
+    choice: WireChoice,
+    sources: &Sources,
+) -> Result<Choice, BadReply> {
     if choice.message.is_none() && choice.text.is_none() {
         return Err(BadReply::Empty);
     }
+    let index = choice.index.unwrap_or(at);
     let message = choice.message.unwrap_or_default();
     let mut parts: Vec<Part> = Vec::new();
     let (words, thoughts) = message.content.map(Content::split).unwrap_or_default();
@@ -108,7 +116,9 @@ fn read_choice(at: u32, choice: WireChoice, sources: &Sources) -> Result<Choice,
     parts.extend(Sound::spoken(message.audio).map(Part::from));
     parts.extend(message.refusal.map(|refusal| PartKind::Refusal(refusal).into()));
     let old = message.function_call.map(WireCall::from);
-    for call in message.tool_calls.into_iter().flatten().chain(old) {
+    for (number, mut call) in (0..).zip(message.tool_calls.into_iter().flatten().chain(old)) {
+        let id = call.given_id().unwrap_or_else(|| made_id(answer, index, number));
+        call.id = Some(id);
         let call = call.call().flatten().ok_or(BadReply::Unnamed)?;
         parts.push(PartKind::ToolCall(call).into());
     }
@@ -119,7 +129,7 @@ fn read_choice(at: u32, choice: WireChoice, sources: &Sources) -> Result<Choice,
         Some(finish) => stopped_by(finish, choice.stop_reason.or(choice.matched_stop)),
         None => return Err(BadReply::Unended),
     };
-    let (index, logprobs) = (choice.index.unwrap_or(at), choice.logprobs);
+    let logprobs = choice.logprobs;
     Ok(Choice { index, parts, finish, logprobs, citations })
 }
 

@@ -350,6 +350,38 @@ fn servers_that_say_stop_where_they_call_are_understood() {
     assert_eq!(read.last(), Some(&Delta::Finish { choice: 0, finish: Finish::ToolCalls }));
 }
 
+#[test]
+fn calls_without_ids_get_some_and_no_two_of_a_conversation_are_alike() {
+    let mut ids = Vec::new();
+    for id in ["", r#""id":"","#, r#""id":null,"#] {
+        for answer in ["a1", "a2"] {
+            let call = |at| format!(r#"{{"index":{at},{id}"function":{{"name":"f"}}}}"#);
+            let calls = format!(r#"{{"tool_calls":[{},{}]}}"#, call(0), call(1));
+            let said = |piece| {
+                format!(
+                    r#"{{"id":"{answer}","choices":[{{"finish_reason":"stop","{piece}":{calls}}}]}}"#
+                )
+            };
+            let reply = read_reply(said("message").as_bytes()).unwrap();
+            let parts = reply.choices[0].parts.iter().map(|part| {
+                let PartKind::ToolCall(call) = &part.kind else { panic!("{part:?}") };
+                call.id.clone()
+            });
+            let whole: Vec<String> = parts.collect();
+            let read = read_deltas(&mut DeltaReader::default(), &said("delta"));
+            let pieces = read.into_iter().filter_map(|delta| {
+                if let Delta::ToolCall { id, .. } = delta { Some(id) } else { None }
+            });
+            assert_eq!(pieces.collect::<Vec<_>>(), whole, "streamed or not");
+            ids.extend(whole);
+        }
+    }
+    assert!(ids.iter().all(|id| id.starts_with("call_") && id.len() <= 40), "{ids:?}");
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 4, "two calls of two answers");
+}
+
 /// The pieces of the chunk whose data that is.
 pub(crate) fn read_deltas(reader: &mut DeltaReader, data: &str) -> Vec<Delta> {
     let mut events = Vec::new();

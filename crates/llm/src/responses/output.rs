@@ -124,7 +124,8 @@ impl Item {
                 let is_custom = kind == "custom_tool_call";
                 let input = if is_custom { wire.input } else { wire.arguments };
                 let (input, name) = (input.unwrap_or_default(), wire.name);
-                let id = wire.call_id.or(wire.id).unwrap_or_else(|| format!("call_{name}"));
+                let mut ids = [wire.call_id, wire.id].into_iter().flatten();
+                let id = ids.find(|id| !id.is_empty()).unwrap_or_else(|| format!("call_{name}"));
                 Self::Call(Call { id, name, input, is_custom })
             }
             "image_generation_call" => {
