@@ -324,6 +324,27 @@ impl Endpoint {
         }
     }
 
+    /// Reads the body of a chat into `chat`, which holds the defaults.
+    pub(crate) fn read_chat(self, text: &str, chat: Chat) -> Result<Chat, BadRequest> {
+        match self {
+            Self::ChatCompletions => openai::read_chat(text, chat),
+            Self::Completions => openai::read_text_prompt(text, chat),
+            Self::CountTokens | Self::Messages => anthropic::read_chat(text, chat),
+            Self::GenerateContent | Self::StreamGenerateContent => {
+                gemini::read_chat(self, text, chat)
+            }
+            Self::Responses => responses::read_chat(text, chat),
+            Self::Embeddings
+            | Self::ImageEdits
+            | Self::ImageGenerations
+            | Self::Moderations
+            | Self::Rerank
+            | Self::Speech
+            | Self::Transcriptions
+            | Self::Translations => unreachable!("only a chat has a common form"),
+        }
+    }
+
     /// An answer of another dialect in this one's words.
     #[must_use]
     pub fn write_reply(self, reply: &Reply, stamp: Stamp<'_>) -> Bytes {
@@ -433,23 +454,7 @@ impl ChatRequest {
         let chat = Chat { hides_usage: self.facts.hides_usage, ..chat };
         let body = edit::without(self.body.clone(), dropped);
         let text = text(&body);
-        match self.endpoint() {
-            Endpoint::ChatCompletions => openai::read_chat(text, chat),
-            Endpoint::Completions => openai::read_text_prompt(text, chat),
-            Endpoint::CountTokens | Endpoint::Messages => anthropic::read_chat(text, chat),
-            Endpoint::GenerateContent | Endpoint::StreamGenerateContent => {
-                gemini::read_chat(self.endpoint(), text, chat)
-            }
-            Endpoint::Responses => responses::read_chat(text, chat),
-            Endpoint::Embeddings
-            | Endpoint::ImageEdits
-            | Endpoint::ImageGenerations
-            | Endpoint::Moderations
-            | Endpoint::Rerank
-            | Endpoint::Speech
-            | Endpoint::Transcriptions
-            | Endpoint::Translations => unreachable!("only a chat has a common form"),
-        }
+        self.endpoint().read_chat(text, chat)
     }
 
     /// The request for vectors in the common form, with each of `defaults` that the client did not

@@ -8,10 +8,11 @@ use serde_json::value::RawValue;
 use crate::anthropic;
 use crate::endpoint::{Dialect, Endpoint, Stamp};
 use crate::estimate::{output_text, tokens_in, words_of};
-use crate::form::{Reply, Vectors};
+use crate::form::{Reply, ToolNames, Vectors};
 use crate::gemini;
 use crate::json::{self, Span, splice_string, string};
 use crate::openai;
+use crate::request::ChatRequest;
 use crate::tier::Tier;
 use crate::usage;
 
@@ -162,12 +163,17 @@ impl ChatReply {
         if is_some { Ok(self) } else { Err(BadReply::Empty) }
     }
 
-    /// The same if `endpoint` has a form for all of it.
+    /// The same for the client of `request`, who calls the tools by names of its own, if there is a form
+    /// for all of it.
     ///
     /// # Errors
-    /// It has none for a picture or a sound that the model has made.
-    pub fn told_to(self, endpoint: Endpoint) -> Result<Self, BadReply> {
-        let Body::Form(reply) = &self.body else { return Ok(self) };
+    /// There is none for a picture or a sound that the model has made.
+    pub fn told_to(mut self, request: &ChatRequest) -> Result<Self, BadReply> {
+        let endpoint = request.endpoint();
+        let Body::Form(reply) = &mut self.body else { return Ok(self) };
+        let mut names = ToolNames::of(request);
+        let parts = reply.choices.iter_mut().flat_map(|choice| &mut choice.parts);
+        parts.for_each(|part| names.restore_in(part));
         let mut parts = reply.choices.iter().flat_map(|choice| &choice.parts);
         match parts.find_map(|part| part.kind.untold(endpoint)) {
             Some(what) => Err(BadReply::Untold { what, route: endpoint.route() }),

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use dunlin_llm::anthropic::Abilities;
-use dunlin_llm::form::{Chat, Embed, Json, ToolChoice};
+use dunlin_llm::form::{Chat, Embed, Json, NameRule, ToolChoice};
 use dunlin_llm::{ChatRequest, Dialect, Endpoint, ParamRules, Target, edit};
 use serde_json::{Map, Number};
 
@@ -165,9 +165,21 @@ pub(crate) fn form(
 }
 
 /// Lets a model call as it likes that cannot be made to call a tool.
+    chat.fit_names(tool_names(provider.dialect(to)));
 fn free_choice(
     provider: &dyn Provider,
     chat: &mut Chat,
+/// What a tool may be called. Claude takes the longest names, Google signs that others do not; what a
+/// compatible server takes is what OpenAI does.
+fn tool_names(dialect: Option<Dialect>) -> NameRule {
+    let plain = NameRule { most: 64, signs: "", begins_with_letter: false };
+    match dialect {
+        Some(Dialect::Anthropic) => NameRule { most: 128, ..plain },
+        Some(Dialect::Gemini) => NameRule { signs: ".:", begins_with_letter: true, ..plain },
+        Some(Dialect::OpenAi | Dialect::Responses) | None => plain,
+    }
+}
+
     to: &Target,
     rules: &ParamRules,
 ) -> Result<(), EncodeError> {

@@ -13,6 +13,7 @@ pub(crate) mod hostile;
 mod lame;
 mod logprobs;
 mod pictures;
+mod names;
 mod pieces;
 mod said;
 mod seals;

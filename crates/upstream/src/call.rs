@@ -365,7 +365,7 @@ async fn whole(
         .decode(request, &deployment.target, head.status, held.take())
         .and_then(|reply| {
             reply
-                .told_to(request.endpoint())
+                .told_to(request)
                 .map_err(|error| ProviderError::bad_reply(provider.speaker(), &error))
         })
         .map_err(|error| Failure::new(deployment, error))?;

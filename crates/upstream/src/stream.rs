@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use dunlin_egress::Body;
-use dunlin_llm::form::Delta;
+use dunlin_llm::form::{Delta, ToolNames};
 use dunlin_llm::{ChatRequest, Endpoint, StreamEvent};
 use dunlin_providers::{Provider, ProviderError, StreamDecoder};
 use dunlin_router::{Deployment, Outcome, Retry};
@@ -42,6 +42,8 @@ pub struct Stream {
     deployment: Arc<Deployment>,
     speaker: &'static str,
     endpoint: Endpoint,
+    /// What the client calls its tools.
+    names: ToolNames,
     /// `None` once nothing more is to be read.
     pieces: Option<Pieces>,
     decoder: Box<dyn StreamDecoder>,
@@ -71,6 +73,7 @@ impl Stream {
             deployment: Arc::clone(deployment),
             speaker: provider.speaker(),
             endpoint: request.endpoint(),
+            names: ToolNames::of(request),
             pieces: Some(Pieces::new(body, provider.speaker())),
             decoder: provider.stream(request, &deployment.target),
             events: VecDeque::new(),
@@ -187,6 +190,11 @@ impl Stream {
                 finished
             }
         };
+        for event in &mut self.decoded {
+            if let StreamEvent::Delta(delta) = event {
+                self.names.restore(delta);
+            }
+        }
         // What the client cannot be told is not left out.
         let endpoint = self.endpoint;
         let untold = |event: &StreamEvent| {
@@ -318,11 +326,14 @@ mod tests {
 
     #[test]
     fn an_answer_that_ends_without_its_last_event_is_not_whole() {
+        let body = Bytes::from_static(br#"{"model":"m","messages":[]}"#);
+        let asked = dunlin_llm::parse(Endpoint::ChatCompletions, body, None).expect("a chat");
         let mut stream = Stream {
             headers: HeaderMap::new(),
             deployment: Arc::new(deployment()),
             speaker: "Up",
             endpoint: Endpoint::ChatCompletions,
+            names: ToolNames::of(&asked),
             pieces: None,
             decoder: Box::new(Careless),
             events: [StreamEvent::Comment(Bytes::from_static(b": said"))].into(),

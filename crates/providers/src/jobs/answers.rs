@@ -65,7 +65,7 @@ impl<'l> Answer<'l> {
         let to = Target { model: (*model).into(), ..Target::default() };
         let body = Bytes::copy_from_slice(body.as_bytes());
         let reply = provider.decode(asked, &to, StatusCode::OK, body)?;
-        let told = reply.told_to(asked.endpoint());
+        let told = reply.told_to(asked);
         told.map_err(|error| ProviderError::bad_reply(provider.speaker(), &error))
     }
 }

@@ -1,6 +1,7 @@
 //! Answers that servers write in their own way: what they say reaches clients of other dialects whole,
 //! and what cannot be read is an error rather than an empty answer.
 
+use dunlin_llm::form::ToolNames;
 use dunlin_llm::{BadFrame, Endpoint, Stamp};
 use serde_json::{Value, json};
 
@@ -15,10 +16,14 @@ fn target() -> Target {
 }
 
 /// A whole answer of `body` as the client of `request` sees it.
-fn whole_for(id: &str, request: &ChatRequest, body: &Value) -> Result<Value, ProviderError> {
+pub(super) fn whole_for(
+    id: &str,
+    request: &ChatRequest,
+    body: &Value,
+) -> Result<Value, ProviderError> {
     let (provider, body) = (find(id).unwrap(), Bytes::from(body.to_string()));
     let reply = provider.decode(request, &target(), StatusCode::OK, body)?;
-    let reply = reply.told_to(request.endpoint());
+    let reply = reply.told_to(request);
     let reply = reply.map_err(|bad| ProviderError::bad_reply(provider.speaker(), &bad))?;
     let said = request.text();
     let stamp = Stamp { model: "m", id: "x", now: 1, request: said, turn: None };
@@ -30,16 +35,21 @@ pub(super) fn whole(id: &str, client: Endpoint, body: &Value) -> Result<Value, P
 }
 
 /// The chunks of a translated stream, or what went wrong in the provider's words or ours.
-fn streamed_for(id: &str, request: &ChatRequest, stream: &str) -> Result<Vec<Value>, String> {
+pub(super) fn streamed_for(
+    id: &str,
+    request: &ChatRequest,
+    stream: &str,
+) -> Result<Vec<Value>, String> {
     let stream = Bytes::copy_from_slice(stream.as_bytes());
     let (events, ended) = events_for(request, find(id).unwrap(), &stream, &[]);
     ended.map_err(|error| error.to_string())?;
     let stamp = Stamp { model: "m", id: "x", now: 1, request: request.text(), turn: None };
     let mut writer = request.endpoint().stream_writer(stamp, false);
-    let mut out = Vec::new();
+    let (mut names, mut out) = (ToolNames::of(request), Vec::new());
     for event in events {
         match event {
-            StreamEvent::Delta(delta) => {
+            StreamEvent::Delta(mut delta) => {
+                names.restore(&mut delta);
                 delta.untold(request.endpoint()).map_or(Ok(()), |bad| Err(bad.to_string()))?;
                 writer.write(delta, &mut out);
             }
@@ -128,10 +138,10 @@ fn what_a_model_drew_or_spoke_reaches_whoever_has_a_form_for_it() {
         (Endpoint::Responses, true),
         (Endpoint::Completions, false),
     ] {
-        let request = asking(CHAT, &json!({}));
+        let request = asking(endpoint, &json!({"prompt": "hi"}));
         let body = Bytes::from(converse.to_string());
         let reply = find("bedrock").unwrap().decode(&request, &target(), StatusCode::OK, body);
-        assert_eq!(reply.unwrap().told_to(endpoint).is_ok(), is_told, "{endpoint:?}");
+        assert_eq!(reply.unwrap().told_to(&request).is_ok(), is_told, "{endpoint:?}");
     }
 }
 
