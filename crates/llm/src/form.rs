@@ -15,9 +15,10 @@ mod embed;
 mod extent;
 mod format;
 mod json;
+mod media_types;
 mod mend;
-mod one_by_one;
 mod names;
+mod one_by_one;
 mod params;
 mod reply;
 mod seal;
@@ -32,8 +33,8 @@ pub use delta::Delta;
 pub use embed::{Embed, Encoding, Input, Vectors};
 pub use format::Format;
 pub use json::Json;
-pub use reply::{Choice, Finish, Reply};
 pub use names::{NameRule, ToolNames};
+pub use reply::{Choice, Finish, Reply};
 pub use seal::without_seal;
 pub use search::is_web_search;
 pub use tool::{Tool, ToolChoice};
@@ -42,6 +43,7 @@ pub(crate) use chat::short;
 pub(crate) use citation::{bytes, characters};
 pub(crate) use extent::Extent;
 pub(crate) use json::is_too_deep;
+pub(crate) use media_types::by_name;
 pub(crate) use one_by_one::OneByOne;
 pub(crate) use seal::{
     DETAIL, REDACTED, in_base64, of_base64, of_openais_seal, openais_seal, seal_of_redacted,
@@ -49,4 +51,4 @@ pub(crate) use seal::{
 };
 pub(crate) use search::WebSearch;
 pub(crate) use spoken::{SoundForm, joined_sound, sound_format};
-pub(crate) use tool::{CUSTOM_INPUT, custom_arguments, custom_input};
+pub(crate) use tool::{Grammar, custom_arguments, custom_input};

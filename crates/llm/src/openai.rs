@@ -21,6 +21,7 @@ mod whole;
 mod write;
 mod writer;
 
+pub use calls::function_of_custom;
 pub use deltas::{Choices, DeltaReader};
 pub use error::{Entity, ErrorBody, UpstreamError};
 pub use frame::read_frame;

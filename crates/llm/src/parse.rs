@@ -154,7 +154,8 @@ fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Fact
         (None, None) => return Err(BadRequest::MissingModel),
     };
     let missing = BadRequest::Missing { route: endpoint.route(), name: endpoint.prompt_field() };
-    let prompt = reader.prompt.ok_or(missing)?;
+    let prompt = reader.prompt.or_else(|| prompt_elsewhere(endpoint, text, &members));
+    let prompt = prompt.ok_or(missing)?;
     if endpoint == Endpoint::Messages && !reader.has_max_tokens {
         let route = endpoint.route();
         return Err(BadRequest::Missing { route, name: "max_tokens" });
@@ -195,6 +196,15 @@ fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Fact
         edits,
         end: reader.cuts.end,
     })
+}
+
+/// The place of no prompt, where the provider keeps what is asked: a prompt or a conversation.
+fn prompt_elsewhere(endpoint: Endpoint, text: &str, members: &[Member<'_>]) -> Option<Span> {
+    let is_kept = |member: &Member<'_>| {
+        matches!(&*member.name, "conversation" | "prompt") && member.value != "null"
+    };
+    let is_elsewhere = endpoint == Endpoint::Responses && members.iter().any(is_kept);
+    is_elsewhere.then(|| Span::point(text.find('{').expect("an object has a brace") + 1))
 }
 
 /// Collects the facts member by member.

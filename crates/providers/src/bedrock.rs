@@ -70,7 +70,15 @@ impl Bedrock {
             let (provider, route) = (self.id, asked.route());
             return Err(EncodeError::UnsupportedEndpoint { provider, route });
         }
-        let body = write::chat(&params::form(self, request, to)?, model)?;
+        let chat = params::form(self, request, to)?;
+        // Only Claude can be told that it must not call what it is shown.
+        let is_deaf = !model::is_claude(model) && write::shows_forbidden(&chat);
+        if is_deaf && !params::rules(request, to).drop_unsupported {
+            let (provider, params) = (self.id, vec!["tool_choice".to_owned()]);
+            let model = to.model.to_string();
+            return Err(EncodeError::UnsupportedParams { provider, params, model });
+        }
+        let body = write::chat(&chat, model)?;
         let is_whole =
             model::streams_no_tools(model) && edit::member(&body, "toolConfig").is_some();
         let streams = request.stream() && !is_whole;

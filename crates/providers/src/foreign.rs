@@ -2,7 +2,7 @@
 //! and refused where the answer would be another one without it.
 
 use dunlin_llm::form::{Chat, Json, Part, PartKind, Role, Source, Tool};
-use dunlin_llm::{BadRequest, ChatRequest, Dialect, ParamRules, Target, anthropic, gemini};
+use dunlin_llm::{BadRequest, ChatRequest, Dialect, ParamRules, Target, anthropic, gemini, openai};
 use serde_json::{Value, json};
 
 use crate::{EncodeError, Provider, responses};
@@ -12,6 +12,9 @@ const SEARCHING: &[&str] = &["azure", "azure_ai", "openai"];
 const INSTRUCTIONS: &str = "instructions as texts";
 const NOT_UPLOADED: &str = "a picture or document inline or by URL: only the provider that keeps an \
                             uploaded file can read it";
+/// Who has OpenAI's chats and fetches documents; in the others they stand themselves.
+const FETCHING: &[&str] = &["litellm_proxy", "openrouter"];
+const NOT_FETCHED: &str = "documents inline, in base64: this model's provider fetches none";
 /// Google's tools that search it.
 const GOOGLES_SEARCHES: &[&str] = &["googleSearch", "googleSearchRetrieval"];
 
@@ -43,16 +46,25 @@ pub(crate) fn fit(
         let (from, role) = (chat.from, message.role);
         say(from, role, &mut message.parts).map_err(|(name, expected)| refuse(name, expected))?;
     }
-    if chat.from == Dialect::Responses {
-        return Ok(());
+    if dialect == Some(Dialect::OpenAi)
+        && !FETCHING.contains(&provider.id())
+        && names_documents(chat)
+    {
+        return Err(refuse("messages: a document by URL".to_owned(), NOT_FETCHED));
     }
     if chat.from == Dialect::OpenAi
         && matches!(dialect, Some(Dialect::Anthropic | Dialect::Responses))
     {
         search_by_tool(chat);
     }
-    let mut lost = lost_params(chat);
-    lost.extend(fit_tools(provider, chat, dialect));
+    if chat.from == Dialect::OpenAi && dialect != Some(Dialect::Responses) {
+        take_texts(chat);
+    }
+    let mut lost = lost_params(chat, dialect);
+    // Tools of responses have been fitted before.
+    if chat.from != Dialect::Responses {
+        lost.extend(fit_tools(provider, chat, dialect));
+    }
     if lost.is_empty() || rules.drop_unsupported {
         return Ok(());
     }
@@ -63,6 +75,26 @@ pub(crate) fn fit(
 /// A field without a word in the form.
 fn said<'c>(chat: &'c Chat, name: &str) -> Option<&'c Json> {
     chat.other.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+}
+
+/// Whether a document is only named by its address.
+fn names_documents(chat: &Chat) -> bool {
+    fn is_named(part: &Part) -> bool {
+        match &part.kind {
+            PartKind::File { source: Source::Url(_) | Source::Typed { .. }, .. } => true,
+            PartKind::ToolResult { parts, .. } => parts.iter().any(is_named),
+            PartKind::File { source: Source::Inline { .. } | Source::Id(_), .. }
+            | PartKind::Text(_)
+            | PartKind::Refusal(_)
+            | PartKind::Image { .. }
+            | PartKind::Audio { .. }
+            | PartKind::Thinking { .. }
+            | PartKind::RedactedThinking(_)
+            | PartKind::ToolCall(_)
+            | PartKind::Other(_) => false,
+        }
+    }
+    chat.messages.iter().flat_map(|message| &message.parts).any(is_named)
 }
 
 type Unsayable = (String, &'static str);
@@ -166,6 +198,19 @@ fn search_by_tool(chat: &mut Chat) {
     chat.tools.push(Tool::Hosted(Json::of(&tool)));
 }
 
+/// Makes functions of tools that take any text, which only OpenAI has.
+fn take_texts(chat: &mut Chat) {
+    for tool in &mut chat.tools {
+        let Tool::Hosted(json) = tool else { continue };
+        let Some(function) = openai::function_of_custom(json) else { continue };
+        if let (Some(allowed), Tool::Function { name, .. }) = (&mut chat.allowed, &function) {
+            // One that may not be called has been left out.
+            allowed.insert(name.clone());
+        }
+        *tool = function;
+    }
+}
+
 /// A search of the web as Anthropic's or Google's tool asks for it, as OpenAI's responses have it.
 fn search_there(tool: &Value) -> Json {
     let mut wire = json!({"type": "web_search"});
@@ -179,7 +224,7 @@ fn search_there(tool: &Value) -> Json {
 }
 
 /// Parameters of the client's dialect without which the answer would be another.
-fn lost_params(chat: &Chat) -> Vec<String> {
+fn lost_params(chat: &Chat, dialect: Option<Dialect>) -> Vec<String> {
     match chat.from {
         Dialect::Gemini => {
             let config = said(chat, "generationConfig").map(Json::value).unwrap_or_default();
@@ -195,6 +240,9 @@ fn lost_params(chat: &Chat) -> Vec<String> {
             let lost = ["container", "mcp_servers"];
             let is_said = |name: &&str| said(chat, name).is_some_and(|value| value.text() != "[]");
             lost.into_iter().filter(is_said).map(str::to_owned).collect()
+        }
+        Dialect::Responses if dialect != Some(Dialect::OpenAi) => {
+            said(chat, "moderation").map(|_| "moderation".to_owned()).into_iter().collect()
         }
         // What a provider has of these is compared with what is said.
         Dialect::OpenAi | Dialect::Responses => Vec::new(),

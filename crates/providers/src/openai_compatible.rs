@@ -29,6 +29,10 @@ pub(crate) const OPENAI_BASE: &str = "https://api.openai.com/v1";
 /// How addresses end where Google speaks OpenAI's dialect: Gemini's API, and Vertex AI's.
 const GOOGLES_ENDINGS: [&str; 2] = ["/v1beta/openai", "/endpoints/openapi"];
 
+/// How a response wishes its prompt to be cached: what only OpenAI's chats know, too.
+const CACHE_WISHES: [&str; 3] =
+    ["prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"];
+
 /// What tells one compatible provider from another.
 #[derive(Clone, Copy)]
 pub(crate) struct OpenAiCompatible {
@@ -241,6 +245,9 @@ impl OpenAiCompatible {
             }
         } else if chat.from != Dialect::OpenAi {
             chat.show_results_beside();
+        }
+        if chat.from == Dialect::Responses && !self.knows_only_openais(to) {
+            CACHE_WISHES.iter().for_each(|wish| chat.forget(wish));
         }
         if matches!(chat.from, Dialect::Anthropic | Dialect::Gemini) {
             self.quirks.deaf_to.iter().for_each(|wish| chat.forget(wish));

@@ -126,24 +126,28 @@ pub(crate) fn form(
     if provider.dialect(to) != Some(Dialect::Gemini) {
         chat.show_answers_beside();
     }
-    // To call as the model likes is what all do anyway.
+    // To call as the model likes is what all do anyway, and one call all that one tool may come to.
     let knows_parallel = provider.params(to).has("parallel_tool_calls");
-    chat.parallel_tool_calls = chat.parallel_tool_calls.filter(|may| knows_parallel || !may);
+    let are_few = chat.tools.len() <= 1;
+    chat.parallel_tool_calls =
+        chat.parallel_tool_calls.filter(|may| knows_parallel || !(*may || are_few));
     let is_foreign = request.endpoint().dialect() != Dialect::OpenAi;
     let is_other = |param: &str| chat.other.iter().any(|(name, _)| name == param);
     // What is so anyway can be said to everyone.
     let says = |said| chat.other.iter().any(|(name, value)| (&**name, value.text()) == said);
-    // One call at a time is all that few tools may come to; LiteLLM says so of Gemini's with one.
-    let lone = usize::from(provider.dialect(to) == Some(Dialect::Gemini));
     let is_usual = |param: &str| match param {
         "temperature" => is_one(chat.temperature.as_ref()),
-        "parallel_tool_calls" => chat.tools.len() <= lone,
         "top_logprobs" => chat.top_logprobs == Some(0),
         "best_of" => says(("best_of", "1")),
         "echo" => says(("echo", "false")),
         _ => false,
     };
-    let is_soft = |param: &&str| is_foreign && (SOFT.contains(param) || is_other(param));
+    // Of `functions`, which have no word for it, at most one is called.
+    let is_implied = |param: &str| {
+        param == "parallel_tool_calls" && edit::member(request.text_as_bytes(), param).is_none()
+    };
+    let is_soft =
+        |param: &&str| is_foreign && (SOFT.contains(param) || is_other(param)) || is_implied(param);
     let (soft, said): (Vec<&str>, Vec<&str>) =
         chat.params().into_iter().filter(|param| !is_usual(param)).partition(is_soft);
     let forced = forced(provider, &said, (request, to), &rules);
@@ -161,14 +165,10 @@ pub(crate) fn form(
         }
     }
     chat.mark(&to.cache_points);
+    chat.fit_names(tool_names(provider.dialect(to)));
     Ok(chat)
 }
 
-/// Lets a model call as it likes that cannot be made to call a tool.
-    chat.fit_names(tool_names(provider.dialect(to)));
-fn free_choice(
-    provider: &dyn Provider,
-    chat: &mut Chat,
 /// What a tool may be called. Claude takes the longest names, Google signs that others do not; what a
 /// compatible server takes is what OpenAI does.
 fn tool_names(dialect: Option<Dialect>) -> NameRule {
@@ -180,6 +180,10 @@ fn tool_names(dialect: Option<Dialect>) -> NameRule {
     }
 }
 
+/// Lets a model call as it likes that cannot be made to call a tool.
+fn free_choice(
+    provider: &dyn Provider,
+    chat: &mut Chat,
     to: &Target,
     rules: &ParamRules,
 ) -> Result<(), EncodeError> {

@@ -7,17 +7,19 @@
 
 mod choices;
 mod claudes;
+mod documents;
 mod ends;
 mod failures;
 pub(crate) mod hostile;
 mod lame;
 mod logprobs;
-mod pictures;
 mod names;
+mod pictures;
 mod pieces;
 mod said;
 mod seals;
 mod sounds;
+mod tools;
 mod unknown;
 mod whole;
 mod wishes;

@@ -1,5 +1,7 @@
 //! Pieces of a turn as Anthropic's content blocks, read and written.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -7,6 +9,14 @@ use serde_json::{Value, json};
 use crate::Dialect;
 use crate::form::{Cache, Json, Part, PartKind, Source, ToolCall, unsealed};
 use crate::json::string;
+
+/// Why an address of another cloud's is refused.
+const FETCHED: &str = "pictures and documents inline or at https:// addresses: this model's provider \
+                       reads none elsewhere, such as at gs:// and s3://";
+/// Why a file is refused.
+const DOCUMENTS: &str = "files that are pictures, PDF, or texts inline, such as text/plain, text/csv, \
+                         text/html and application/json: this model reads no others";
+const PDF: &str = "application/pdf";
 
 #[derive(Deserialize)]
 pub(super) struct WireCache {
@@ -35,6 +45,7 @@ struct WireMedia<'a> {
     #[serde(borrow)]
     source: WireSource<'a>,
     title: Option<String>,
+    context: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -140,15 +151,29 @@ fn parse<'de, T: Deserialize<'de>>(
     serde_json::from_str(raw.get()).map_err(|_| expected)
 }
 
-/// A document may be a file, a text, or content of its own.
+/// A document may be a file, a text, or content of its own. What is said of it goes before it.
 fn read_document(media: WireMedia<'_>, out: &mut Vec<Part>) -> Result<(), &'static str> {
-    match (&*media.source.r#type, media.source.content) {
-        ("text", _) => out.push(Part::text(media.source.data.unwrap_or_default())),
-        ("content", Some(content)) => out.extend(read_content(content)?),
+    let WireMedia { source, title, context } = media;
+    let words = |said: [Option<String>; 3]| {
+        let said = said.into_iter().flatten().filter(|words| !words.is_empty());
+        said.collect::<Vec<_>>().join("\n\n")
+    };
+    let mut say = |words: String| {
+        if !words.is_empty() {
+            out.push(Part::text(words));
+        }
+    };
+    match (&*source.r#type, source.content) {
+        ("text", _) => say(words([title, context, source.data])),
+        ("content", Some(content)) => {
+            say(words([title, context, None]));
+            out.extend(read_content(content)?);
+        }
         _ => {
-            let source = media.source.place();
+            let source = source.place();
             let source = source.ok_or("documents as base64, text, by url or by file_id")?;
-            out.push(PartKind::File { source, name: media.title }.into());
+            say(context.unwrap_or_default());
+            out.push(PartKind::File { source, name: title }.into());
         }
     }
     Ok(())
@@ -176,10 +201,10 @@ pub(super) fn write_part(part: &Part, from: Dialect) -> Result<Option<Value>, &'
         PartKind::Text(text) | PartKind::Refusal(text) if text.is_empty() => return Ok(None),
         PartKind::Text(text) | PartKind::Refusal(text) => json!({"type": "text", "text": text}),
         PartKind::Image { source, .. } => {
-            json!({"type": "image", "source": write_source(source)})
+            json!({"type": "image", "source": write_source(source)?})
         }
         PartKind::Audio { .. } => return Err("no audio: this model takes none"),
-        PartKind::File { source, name } => write_file(source, name.as_deref()),
+        PartKind::File { source, name } => write_file(source, name.as_deref())?,
         PartKind::Thinking { text, signature: Some(signature) } => {
             json!({"type": "thinking", "thinking": text, "signature": signature})
         }
@@ -249,24 +274,60 @@ fn plain_id(id: &str) -> String {
     id.chars().map(plain).collect()
 }
 
-fn write_source(source: &Source) -> Value {
-    match source {
-        Source::Url(url) | Source::Typed { url, .. } => json!({"type": "url", "url": url}),
+fn write_source(source: &Source) -> Result<Value, &'static str> {
+    let url = match source {
         Source::Inline { media_type, data } => {
-            json!({"type": "base64", "media_type": media_type, "data": data})
+            return Ok(json!({"type": "base64", "media_type": media_type, "data": data}));
         }
-        Source::Id(id) => json!({"type": "file", "file_id": id}),
-    }
+        Source::Id(id) if !id.contains("://") => {
+            return Ok(json!({"type": "file", "file_id": id}));
+        }
+        Source::Url(url) | Source::Typed { url, .. } | Source::Id(url) => url,
+    };
+    let is_fetched = ["https://", "http://"].iter().any(|scheme| url.starts_with(scheme));
+    if is_fetched { Ok(json!({"type": "url", "url": url})) } else { Err(FETCHED) }
 }
 
-fn write_file(source: &Source, name: Option<&str>) -> Value {
-    let is_image = |media_type: &str| media_type.starts_with("image/");
-    if matches!(source, Source::Inline { media_type, .. } if is_image(media_type)) {
-        return json!({"type": "image", "source": write_source(source)});
+/// A picture, a PDF, or a text, which stands in a document as it is.
+fn write_file(source: &Source, name: Option<&str>) -> Result<Value, &'static str> {
+    let media_type = match source {
+        Source::Inline { media_type, .. } | Source::Typed { media_type, .. } => {
+            media_type.split(';').next().unwrap_or_default().trim()
+        }
+        Source::Url(_) | Source::Id(_) => PDF,
+    };
+    if media_type.starts_with("image/") {
+        return Ok(json!({"type": "image", "source": write_source(source)?}));
     }
-    let mut wire = json!({"type": "document", "source": write_source(source)});
+    let source = match source {
+        Source::Inline { data, .. } if is_text(media_type) => {
+            let text = decoded(data).ok_or("texts in UTF-8, and files in base64")?;
+            json!({"type": "text", "media_type": "text/plain", "data": text})
+        }
+        source if media_type == PDF => write_source(source)?,
+        Source::Inline { .. } | Source::Typed { .. } | Source::Url(_) | Source::Id(_) => {
+            return Err(DOCUMENTS);
+        }
+    };
+    let mut wire = json!({"type": "document", "source": source});
     if let Some(name) = name {
         wire["title"] = name.into();
     }
-    wire
+    Ok(wire)
+}
+
+fn is_text(media_type: &str) -> bool {
+    let texts = ["javascript", "json", "toml", "x-yaml", "xml", "yaml"];
+    match media_type.split_once('/') {
+        Some(("text", _)) => true,
+        Some(("application", kind)) => {
+            texts.contains(&kind) || kind.ends_with("+json") || kind.ends_with("+xml")
+        }
+        Some(_) | None => false,
+    }
+}
+
+fn decoded(data: &str) -> Option<String> {
+    let bytes = STANDARD_NO_PAD.decode(data.trim_end_matches('=')).ok()?;
+    String::from_utf8(bytes).ok()
 }

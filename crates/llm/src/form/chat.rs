@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Number;
 
-use crate::form::{DETAIL, Format, Json, Tool, ToolChoice, of_openais_seal, sound_format};
+use crate::form::{DETAIL, Format, Json, Tool, ToolChoice, by_name, of_openais_seal, sound_format};
 use crate::{Dialect, Endpoint};
 
 /// What a client asks of a model. Absent is not a default: a provider is sent only what was said.
@@ -326,6 +326,17 @@ impl Source {
             }
             None => Self::Url(url.to_owned()),
         }
+    }
+
+    /// From the data of a file: a URL that carries it, or, as OpenAI's reference has it, the base64 alone.
+    /// Then the file's `name` tells its type, and it is a PDF without one.
+    #[must_use]
+    pub(crate) fn of_file_data(data: &str, name: Option<&str>) -> Self {
+        if data.starts_with("data:") || data.contains("://") {
+            return Self::of_url(data);
+        }
+        let media_type = name.and_then(by_name).unwrap_or("application/pdf").to_owned();
+        Self::Inline { media_type, data: data.to_owned() }
     }
 
     /// The same, of a type that is said beside it, as LiteLLM's users say it.

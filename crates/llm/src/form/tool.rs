@@ -9,7 +9,7 @@ use crate::form::{Cache, Chat, Json};
 use crate::json::{members, string};
 
 /// What the only argument of a tool that takes any text is called where it is a function.
-pub(crate) const CUSTOM_INPUT: &str = "input";
+const CUSTOM_INPUT: &str = "input";
 
 /// The arguments of the function that stands for a tool which takes any text.
 pub(crate) fn custom_arguments(input: &str) -> String {
@@ -46,7 +46,40 @@ pub enum Tool {
     Hosted(Json),
 }
 
+/// What the text must look like that a tool takes.
+#[derive(Deserialize)]
+pub(crate) struct Grammar {
+    pub(crate) syntax: Option<String>,
+    pub(crate) definition: String,
+}
+
 impl Tool {
+    /// A tool that takes any text, as a function, which is all that most APIs have.
+    pub(crate) fn of_any_text(
+        name: String,
+        description: Option<String>,
+        grammar: Option<Grammar>,
+    ) -> Self {
+        let mut words = description.unwrap_or_default();
+        if let Some(Grammar { definition, syntax }) = grammar {
+            let syntax = syntax.map(|syntax| format!(" ({syntax})")).unwrap_or_default();
+            let space = if words.is_empty() { "" } else { "\n\n" };
+            words += &format!("{space}The input must follow this grammar{syntax}:\n{definition}");
+        }
+        let parameters = json!({
+            "type": "object",
+            "properties": {CUSTOM_INPUT: {"type": "string", "description": "The whole input as it is."}},
+            "required": [CUSTOM_INPUT],
+        });
+        Self::Function {
+            name,
+            description: Some(words).filter(|words| !words.is_empty()),
+            parameters: Some(Json::of(&parameters)),
+            strict: None,
+            cache: None,
+        }
+    }
+
     /// The type of a tool that the provider runs itself, if it says one.
     #[must_use]
     pub fn kind(&self) -> Option<Cow<'_, str>> {

@@ -1,31 +1,7 @@
 //! Pictures, sounds and files: between Google's MIME types and the kinds of the common form.
 
 use super::wire::{Blob, FileData, Part};
-use crate::form::{PartKind, Source};
-
-/// Ends of paths and what they mean, for a provider that wants a type beside each address.
-const TYPES: &[(&str, &str)] = &[
-    ("aac", "audio/aac"),
-    ("csv", "text/csv"),
-    ("flac", "audio/flac"),
-    ("gif", "image/gif"),
-    ("heic", "image/heic"),
-    ("html", "text/html"),
-    ("jpeg", "image/jpeg"),
-    ("jpg", "image/jpeg"),
-    ("json", "application/json"),
-    ("md", "text/markdown"),
-    ("mov", "video/quicktime"),
-    ("mp3", "audio/mp3"),
-    ("mp4", "video/mp4"),
-    ("ogg", "audio/ogg"),
-    ("pdf", "application/pdf"),
-    ("png", "image/png"),
-    ("txt", "text/plain"),
-    ("wav", "audio/wav"),
-    ("webm", "video/webm"),
-    ("webp", "image/webp"),
-];
+use crate::form::{PartKind, Source, by_name};
 
 /// What a blob is.
 pub(super) fn of_blob(blob: Blob) -> PartKind {
@@ -86,11 +62,4 @@ pub(super) fn audio(data: &str, format: &str) -> Part {
     let mime_type = format!("audio/{format}");
     let blob = Blob { mime_type, data: data.to_owned(), display_name: None };
     Part { inline_data: Some(blob), ..Part::default() }
-}
-
-fn by_name(uri: &str) -> Option<&'static str> {
-    let path = uri.split(['?', '#']).next().unwrap_or_default();
-    let end = path.rsplit_once('.')?.1.to_ascii_lowercase();
-    let at = TYPES.binary_search_by_key(&end.as_str(), |(end, _)| end).ok()?;
-    Some(TYPES[at].1)
 }

@@ -12,7 +12,9 @@ use sha2::{Digest, Sha256};
 
 use super::reply::finish_word;
 use super::write::tool_call;
-use crate::form::{Finish, ToolCall, custom_arguments, custom_input, unsealed};
+use crate::form::{
+    Finish, Grammar, Json, Tool, ToolCall, custom_arguments, custom_input, unsealed,
+};
 use crate::json::string;
 
 #[derive(Deserialize, Default)]
@@ -82,13 +84,13 @@ impl WireCall {
         Some(call.map(|call| ToolCall { signature: seal.or(call.signature.clone()), ..call }))
     }
 
-    /// The seal that stands beside the call.
-    pub(super) fn seal(&mut self) -> Option<String> {
     /// Its id, if it has one.
     pub(super) fn given_id(&mut self) -> Option<String> {
         self.id.take().filter(|id| !id.is_empty())
     }
 
+    /// The seal that stands beside the call.
+    pub(super) fn seal(&mut self) -> Option<String> {
         let google = self.extra_content.take().and_then(|extra| extra.google);
         let seal = self.provider_specific_fields.take().or(google);
         seal.and_then(|seal| seal.thought_signature)
@@ -107,8 +109,6 @@ impl WireCalled {
     }
 }
 
-/// How a client's request has calls told.
-pub(super) struct Calls {
 /// An id for a call of an answer whose server gives it none, or an empty one: no two of a conversation
 /// are alike, since each answer has an id of its own.
 pub(super) fn made_id(answer: Option<&str>, choice: u32, call: u32) -> String {
@@ -116,6 +116,8 @@ pub(super) fn made_id(answer: Option<&str>, choice: u32, call: u32) -> String {
     format!("call_{}", &hex::encode(Sha256::digest(seed))[..24])
 }
 
+/// How a client's request has calls told.
+pub(super) struct Calls {
     /// Its tools that take any text.
     pub(super) custom: BTreeSet<String>,
     /// It has `functions`, the form before there were tools: an answer calls one of them.
@@ -157,22 +159,41 @@ pub(super) fn called(call: &ToolCall) -> Value {
     json!({"name": call.name, "arguments": call.arguments})
 }
 
+/// A tool that takes any text.
+#[derive(Deserialize)]
+struct CustomTool {
+    custom: Option<Custom>,
+}
+
+#[derive(Deserialize)]
+struct Custom {
+    name: String,
+    description: Option<String>,
+    format: Option<CustomFormat>,
+}
+
+#[derive(Deserialize)]
+struct CustomFormat {
+    grammar: Option<Grammar>,
+}
+
+/// The function that stands for a tool which takes any text. `None`: it is another tool.
+#[must_use]
+pub fn function_of_custom(tool: &Json) -> Option<Tool> {
+    let CustomTool { custom } = serde_json::from_str(tool.text()).ok()?;
+    let Custom { name, description, format } = custom?;
+    Some(Tool::of_any_text(name, description, format.and_then(|format| format.grammar)))
+}
+
 /// The names of a request's tools that take any text.
 fn custom_tools(request: &str) -> BTreeSet<String> {
-    #[derive(Deserialize)]
-    struct Named {
-        name: String,
-    }
-    #[derive(Deserialize)]
-    struct Tool {
-        custom: Option<Named>,
-    }
     // Few have one, and others need not be read again.
     if !request.contains("\"custom\"") {
         return BTreeSet::new();
     }
     let tools = crate::edit::member(request.as_bytes(), "tools");
-    let tools: Vec<Tool> = tools.and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
+    let tools: Vec<CustomTool> =
+        tools.and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
     tools.into_iter().filter_map(|tool| Some(tool.custom?.name)).collect()
 }
 

@@ -465,7 +465,7 @@ fn read_image(raw: &RawValue) -> Result<PartKind, &'static str> {
 fn read_file(file: WireFile) -> Result<PartKind, &'static str> {
     let source = match (file.file_id, file.file_data) {
         (Some(id), _) => Source::Id(id),
-        (None, Some(data)) => Source::of_url(&data),
+        (None, Some(data)) => Source::of_file_data(&data, file.filename.as_deref()),
         (None, None) => return Err("file parts with a file_id or file_data"),
     };
     Ok(PartKind::File { source: source.typed(file.format), name: file.filename })

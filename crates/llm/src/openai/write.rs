@@ -11,6 +11,10 @@ use crate::form::{
     WebSearch,
 };
 
+/// What OpenAI's responses and its chats mean alike, and the common form has no word for.
+const SHARED: &[&str] =
+    &["moderation", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"];
+
 /// What compatible servers differ in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct ChatStyle {
@@ -97,7 +101,11 @@ pub fn write_chat(chat: &Chat, model: &str, style: ChatStyle) -> Bytes {
     let choice = choice.map(|it| allowed(chat, it).unwrap_or_else(|| tool_choice(it)));
     put("tool_choice", choice);
     put("parallel_tool_calls", chat.parallel_tool_calls.filter(|_| has_tools).map(Into::into));
-    let other = chat.other.iter().filter(|_| chat.from == Dialect::OpenAi);
+    let other = chat.other.iter().filter(|(name, _)| match chat.from {
+        Dialect::OpenAi => true,
+        Dialect::Responses => SHARED.contains(&&**name),
+        Dialect::Anthropic | Dialect::Gemini => false,
+    });
     for (name, value) in other.chain(&chat.extra) {
         put(name, Some(value.value()));
     }

@@ -27,6 +27,20 @@ fn a_name_of_a_model_has_a_bound() {
     assert_eq!(named(MAX_MODEL_BYTES + 1).err().as_deref(), Some(said));
 }
 
+#[test]
+fn a_response_may_ask_what_its_provider_keeps() {
+    let asked = |said: &str| {
+        let body = format!(r#"{{"model":"m",{said}}}"#);
+        parse(Endpoint::Responses, body.into(), None).map_err(|error| error.to_string())
+    };
+    for said in [r#""prompt":{"id":"p"}"#, r#""conversation":"c""#] {
+        let request = asked(said).expect(said);
+        assert_eq!((request.text_bytes() > 0, request.prompt_estimate()), (true, Tokens(0)));
+    }
+    let missing = "/responses: Missing required parameter: 'input'.";
+    assert_eq!(asked(r#""prompt":null"#).err().as_deref(), Some(missing));
+}
+
 fn chat(body: &str) -> ChatRequest {
     read_chat(body).unwrap_or_else(|error| panic!("{body}: {error}"))
 }

@@ -232,7 +232,8 @@ fn read_part(raw: &RawValue) -> Result<Part, Unread> {
             PartKind::Image { source, detail: part.detail }
         }
         "input_file" => {
-            let data = part.file_data.as_deref().map(Source::of_url);
+            let name = part.filename.as_deref();
+            let data = part.file_data.as_deref().map(|data| Source::of_file_data(data, name));
             let source = data.or(part.file_url.map(Source::Url)).or(part.file_id.map(Source::Id));
             let source = source.ok_or("files with file_data, a file_url or a file_id")?;
             PartKind::File { source, name: part.filename }

@@ -93,12 +93,7 @@ fn param(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest> {
         "max_tool_calls" => {
             let _most: u64 = value(member, COUNT)?;
         }
-        "truncation"
-        | "stream_options"
-        | "prompt_cache_key"
-        | "prompt_cache_retention"
-        | "prompt_cache_options"
-        | "client_metadata" => {}
+        "truncation" | "stream_options" | "client_metadata" => {}
         "include" => {
             let wished: Vec<String> = value(member, "a list of texts")?;
             if wished.iter().any(|wish| wish == "message.output_text.logprobs") {

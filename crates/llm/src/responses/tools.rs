@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::Dialect;
-use crate::form::{CUSTOM_INPUT, Chat, Json, Tool, ToolChoice, is_web_search};
+use crate::form::{Chat, Grammar, Json, Tool, ToolChoice, is_web_search};
 use crate::json::{Member, members, string};
 use crate::parse::BadRequest;
 use crate::responses::read::{invalid, value};
@@ -28,6 +27,13 @@ struct Wire {
 struct WireFormat {
     syntax: Option<String>,
     definition: Option<String>,
+}
+
+impl WireFormat {
+    fn grammar(self) -> Option<Grammar> {
+        let Self { syntax, definition } = self;
+        Some(Grammar { syntax, definition: definition? })
+    }
 }
 
 /// What `tool_choice` says.
@@ -53,33 +59,14 @@ pub(super) fn read_tools(member: &Member<'_>) -> Result<Vec<Tool>, BadRequest> {
                 strict: strict.filter(|strict| *strict),
                 cache: None,
             },
-            "custom" => custom(name.ok_or_else(wrong)?, description, format),
+            "custom" => {
+                let grammar = format.and_then(WireFormat::grammar);
+                Tool::of_any_text(name.ok_or_else(wrong)?, description, grammar)
+            }
             _ => Tool::Hosted(raw.into()),
         })
     };
     raws.into_iter().enumerate().map(read).collect()
-}
-
-/// A tool that takes any text, as a function, which is all that chats have.
-fn custom(name: String, description: Option<String>, format: Option<WireFormat>) -> Tool {
-    let mut words = description.unwrap_or_default();
-    if let Some(WireFormat { definition: Some(definition), syntax }) = format {
-        let syntax = syntax.map(|syntax| format!(" ({syntax})")).unwrap_or_default();
-        let space = if words.is_empty() { "" } else { "\n\n" };
-        words += &format!("{space}The input must follow this grammar{syntax}:\n{definition}");
-    }
-    let parameters = json!({
-        "type": "object",
-        "properties": {CUSTOM_INPUT: {"type": "string", "description": "The whole input as it is."}},
-        "required": [CUSTOM_INPUT],
-    });
-    Tool::Function {
-        name,
-        description: Some(words).filter(|words| !words.is_empty()),
-        parameters: Some(Json::of(&parameters)),
-        strict: None,
-        cache: None,
-    }
 }
 
 /// The names of the request's tools that take any text.

@@ -50,7 +50,7 @@ pub(super) fn chat(chat: &Chat, id: &str) -> Result<Bytes, BadRequest> {
     }
     thought.iter().for_each(|(name, json)| more.put(name, json.value()));
     if is_claude {
-        one_call(chat, &mut more);
+        few_calls(chat, &mut more);
     } else {
         effort(chat, id, &mut more);
     }
@@ -70,12 +70,16 @@ pub(super) fn chat(chat: &Chat, id: &str) -> Result<Bytes, BadRequest> {
     Ok(body.finish())
 }
 
-/// At most one call in an answer: Converse has no word for it, and Claude's own is passed to it.
-fn one_call(chat: &Chat, more: &mut Body) {
+/// At most one call in an answer, or none: Converse has no word for it, and Claude's own is passed to
+/// it.
+fn few_calls(chat: &Chat, more: &mut Body) {
     let kind = match &chat.tool_choice {
         Some(ToolChoice::Auto | ToolChoice::Hosted(_)) | None => json!({"type": "auto"}),
         Some(ToolChoice::Required) => json!({"type": "any"}),
         Some(ToolChoice::Named(name)) => json!({"type": "tool", "name": name}),
+        Some(ToolChoice::None) if shows_forbidden(chat) => {
+            return more.put("tool_choice", json!({"type": "none"}));
+        }
         Some(ToolChoice::None) => return,
     };
     if chat.parallel_tool_calls == Some(false) && !chat.tools.is_empty() {
@@ -164,6 +168,11 @@ fn tools(chat: &Chat, id: &str, claude: Option<Abilities>) -> (Body, bool) {
     config.put("tools", tools);
     config.put_some("toolChoice", choice);
     (config, forced)
+}
+
+/// Whether the tools are shown though none may be called.
+pub(super) fn shows_forbidden(chat: &Chat) -> bool {
+    chat.tool_choice == Some(ToolChoice::None) && !chat.tools.is_empty() && has_calls(chat)
 }
 
 fn has_calls(chat: &Chat) -> bool {

@@ -348,3 +348,32 @@ fn each_name_of_a_user_goes_where_it_is_known() {
         sent("anthropic", CLAUDE, Endpoint::ChatCompletions, &json!({"safety_identifier": "s"}));
     assert_eq!(told.unwrap()["metadata"]["user_id"], "s");
 }
+
+#[test]
+fn what_a_response_and_a_chat_of_openais_both_know_passes_from_one_to_the_other() {
+    let wishes = json!({"prompt_cache_key": "k", "prompt_cache_retention": "24h"});
+    let told = sent("openai", "gpt-4o", Endpoint::Responses, &wishes).unwrap();
+    assert_eq!(
+        (&told["prompt_cache_key"], &told["prompt_cache_retention"]),
+        (&json!("k"), &json!("24h"))
+    );
+    for (provider, model) in [("hosted_vllm", "m"), ("anthropic", CLAUDE)] {
+        let told = sent(provider, model, Endpoint::Responses, &wishes).unwrap().to_string();
+        assert!(!told.contains("prompt_cache"), "{provider}: {told}");
+    }
+}
+
+#[test]
+fn a_guard_that_only_openai_has_is_refused_rather_than_left_out() {
+    let guarded = json!({"moderation": {"mode": "block"}});
+    for (provider, model, client) in [
+        ("anthropic", CLAUDE, Endpoint::Responses),
+        ("anthropic", CLAUDE, Endpoint::ChatCompletions),
+        ("bedrock", CLAUDE_ON_BEDROCK, Endpoint::Responses),
+    ] {
+        let refused = sent(provider, model, client, &guarded).unwrap_err().to_string();
+        assert!(refused.contains("['moderation']"), "{provider}: {refused}");
+    }
+    let told = sent("openai", "gpt-4o", Endpoint::Responses, &guarded).unwrap();
+    assert_eq!(told["moderation"], guarded["moderation"]);
+}
