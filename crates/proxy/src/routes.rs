@@ -131,7 +131,6 @@ fn table() -> Table {
         .with("/v2/rerank", Method::POST, serve(Endpoint::Rerank))
         .with("/v1/messages", Method::POST, serve(Endpoint::Messages))
         .post("/v1/messages/count_tokens", count::serve)
-        .with("/openai/v1/responses", Method::POST, serve(Endpoint::Responses))
 }
 
 fn serve(endpoint: Endpoint) -> MethodRouter<Proxy> {
@@ -205,6 +204,10 @@ fn kept(mut table: Table) -> Table {
         }
         let (files, batches) = (format!("{prefix}/files"), format!("{prefix}/batches"));
         let jobs = format!("{prefix}/fine_tuning/jobs");
+        if provider.is_some() {
+            let responses = format!("{prefix}/responses");
+            table = table.with(&responses, Method::POST, serve(Endpoint::Responses));
+        }
         table = table
             .post(&format!("{prefix}/responses/input_tokens"), input_tokens::serve)
             .post(&format!("{prefix}/responses/compact"), compact)
