@@ -66,9 +66,9 @@ pub(crate) enum Error {
     NotEnforced { fields: Vec<&'static str> },
     #[error("{reason}")]
     BadField { name: &'static str, reason: String },
-    /// The config does not say where to. The status and the type are LiteLLM's.
+    /// A service that the config does not set, or that there is not. The type is LiteLLM's.
     #[error("{reason}")]
-    NotSet { reason: String },
+    NoService { code: u16, reason: String },
     /// Either value could be meant.
     #[error("`{name}` is given twice: send it once")]
     Twice { name: String },
@@ -182,7 +182,7 @@ impl Error {
                 of(400, "bad_request_error", first.filter(|path| !path.is_empty()))
             }
             Self::BadField { name, .. } => of(400, "bad_request_error", Some(name)),
-            Self::NotSet { .. } => of(422, "auth_error", Some("None")),
+            Self::NoService { code, .. } => of(*code, "auth_error", Some("None")),
             Self::Twice { name } => of(400, "bad_request_error", Some(name)),
             Self::NoSuchKey { name } => of(404, "not_found_error", Some(name)),
             Self::Propose(error) => self.of_propose(error, of),

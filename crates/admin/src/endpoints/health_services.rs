@@ -17,7 +17,7 @@ pub(super) fn add(routes: Routes) -> Routes {
 }
 
 async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
-    let bad = |reason| Error::BadField { name: "service", reason };
+    let none = |code, reason| Error::NoService { code, reason };
     let missing = || vec![Fault::of("query", "service", "missing", "Field required")];
     let name = asked.param("service").ok_or_else(|| Error::Invalid(missing()))?;
     match admin.0.callbacks.try_out(name).await {
@@ -25,8 +25,8 @@ async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
             let message = format!("A test record was taken - check {name}.");
             Ok(ok(&json!({"status": "success", "message": message})))
         }
-        Err(Untaken::Unset) if ALERTS.contains(&name) => Err(Error::NotSet { reason: alert(name) }),
-        Err(Untaken::Unset) => Err(bad(unset(name))),
+        Err(Untaken::Unset) if ALERTS.contains(&name) => Err(none(422, alert(name))),
+        Err(Untaken::Unset) => Err(none(400, unset(name))),
         Err(untaken @ Untaken::Refused { .. }) => {
             Err(Error::Unreadable { reason: untaken.to_string() })
         }
