@@ -1,13 +1,14 @@
 //! `dunlin migrate litellm`: reads the config file as a node would, and hands over what it says of
 //! the move.
 
-use dunlin_cli::{Exit, Judge, Known, Litellm, migrate};
+use dunlin_admin::Preview;
+use dunlin_cli::{Exit, IMPORT, Judge, Known, Litellm, migrate};
 use dunlin_config::{
-    AddedCredential, AddedModel, Additions, Diagnostic, Document, Environment, Fate, Outcome,
-    Severity,
+    AddedCredential, AddedModel, Additions, Diagnostic, Document, Environment, Fate, Loaded,
+    Outcome, Severity,
 };
 use dunlin_migrate::{Finding, Options, Outcome as Becomes, Place, Setting};
-use dunlin_types::Secret;
+use dunlin_types::{Secret, UnixMillis};
 use serde_json::Value;
 
 use crate::config;
@@ -31,13 +32,14 @@ pub(crate) fn run(args: &Litellm) -> anyhow::Result<Exit> {
     let master = of_file.or_else(|| variable("LITELLM_MASTER_KEY"));
     let names_database = environment.get("DATABASE_URL").is_some()
         || outcome.settings.iter().any(|setting| setting.name.ends_with("database_url"));
+    let now = crate::clock::system().unix();
     let known = Known {
-        judge: judge(document.clone(), environment.clone(), options),
+        judge: judge(document.clone(), environment.clone(), options, (master.clone(), now)),
         settings: settings(&document, &outcome),
         servable: outcome.loaded.is_some(),
         names_database,
         options: Options {
-            now: crate::clock::system().unix(),
+            now,
             calendar: loaded.map(|settings| settings.budgets.calendar.clone()).unwrap_or_default(),
             salt: variable("LITELLM_SALT_KEY").or_else(|| master.clone()),
             master,
@@ -47,21 +49,31 @@ pub(crate) fn run(args: &Litellm) -> anyhow::Result<Exit> {
     Ok(migrate(args, known, config::keys_from_environment()))
 }
 
-/// Judges models and credentials of a dump as a node with this config and these variables would.
-fn judge(document: Document, environment: Environment, options: dunlin_config::Options) -> Judge {
-    Box::new(move |posts| {
-        let credentials = posts.iter().filter_map(|(_, body)| credential(body));
+/// Judges what a dump says as a node with this config and these variables would.
+fn judge(
+    document: Document,
+    environment: Environment,
+    options: dunlin_config::Options,
+    (master, now): (Option<Secret>, UnixMillis),
+) -> Judge {
+    Box::new(move |asked| {
+        let credentials = asked.iter().filter_map(|(_, body)| credential(body));
         let additions = Additions { credentials: credentials.collect(), ..Additions::default() };
         let outcome = dunlin_config::load_with(&document, &additions, &environment, &options);
-        let Some(basis) = outcome.loaded.map(|loaded| loaded.basis) else {
-            return vec![Vec::new(); posts.len()];
+        let Some(Loaded { basis, catalog, settings, .. }) = outcome.loaded else {
+            return vec![Vec::new(); asked.len()];
         };
-        let problems = |(_, body): &(&str, Value)| match (credential(body), model(body)) {
+        let calendar = &settings.budgets.calendar;
+        let preview = Preview { catalog: &catalog, calendar, master_key: master.as_ref(), now };
+        let rows = asked.iter().filter(|(path, _)| *path == IMPORT).map(|(_, row)| row);
+        let mut refusals = preview.refusals(rows).into_iter();
+        let problems = |(path, body): &(&str, Value)| match (credential(body), model(body)) {
+            _ if *path == IMPORT => refusals.next().flatten().into_iter().collect(),
             (Some(credential), _) => basis.judge_credential(&credential),
             (None, Some(model)) => basis.judge(&model).problems,
             (None, None) => Vec::new(),
         };
-        posts.iter().map(problems).collect()
+        asked.iter().map(problems).collect()
     })
 }
 

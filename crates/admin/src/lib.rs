@@ -48,6 +48,7 @@ use crate::health::readiness::Readiness;
 use crate::routes::Request;
 use crate::rows::row::View;
 
+pub use crate::changes::import::Preview;
 pub use crate::changes::stored::additions;
 pub use crate::endpoints::unaware;
 

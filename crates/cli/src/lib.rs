@@ -34,7 +34,7 @@ use clap::Subcommand;
 use dunlin_types::Secret;
 
 pub use failure::Exit;
-pub use migrate::{Judge, Known, Litellm, MigrateCommand, migrate};
+pub use migrate::{IMPORT, Judge, Known, Litellm, MigrateCommand, migrate};
 pub use output::Output;
 pub use revisions::RevisionCommand;
 pub use terminal::{print, say};

@@ -9,13 +9,16 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use dunlin_admin_api::RawJson;
-use dunlin_migrate::{Finding, Options, Outcome, Plan, Setting, Way};
+use dunlin_migrate::{Finding, Item, Options, Outcome, Plan, Setting, Way};
 use dunlin_types::Secret;
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure, Result};
 use crate::session::Session;
 use crate::target::{NamedKey, Target};
+
+/// Where rows are imported.
+pub const IMPORT: &str = "/dunlin/import";
 
 /// The gateway to migrate from.
 #[derive(Subcommand, Debug)]
@@ -66,8 +69,8 @@ pub struct Known {
     pub names_database: bool,
     /// By what the dump is judged.
     pub options: Options,
-    /// What is in the way of models and credentials that would be sent, each with its path, beside the
-    /// config file: as many lists as were asked about.
+    /// What is in the way of all that would be sent, each with its path, in this order, to a cluster of
+    /// the config file: as many lists as were asked about.
     pub judge: Judge,
 }
 
@@ -104,7 +107,7 @@ async fn run(args: &Litellm, known: Known, key: Option<NamedKey>) -> Result<Exit
     };
     // Where it is done, the nodes judge.
     if let Some(plan) = plan.as_mut().filter(|_| !args.apply) {
-        judge(plan, &known.judge);
+        judge(plan, &known.judge, !args.check);
     }
     let leaves_out = !known.servable || plan.as_ref().is_some_and(Plan::leaves_out);
     let problems = if leaves_out { Exit::ProblemsFound } else { Exit::Done };
@@ -122,10 +125,11 @@ async fn run(args: &Litellm, known: Known, key: Option<NamedKey>) -> Result<Exit
     }
 }
 
-/// Marks the models and credentials that would not be served.
-fn judge(plan: &mut Plan, judge: &Judge) {
+/// Marks what a node would refuse; with `rows`, also of those that are imported.
+fn judge(plan: &mut Plan, judge: &Judge, rows: bool) {
     let posts = plan.items.iter().enumerate().filter_map(|(at, item)| match &item.way {
         Some(Way::Post(path, body)) => Some((at, *path, body)),
+        Some(Way::Import(row)) if rows => Some((at, IMPORT, row)),
         Some(Way::Import(_)) | None => None,
     });
     let read = |body: &RawJson| serde_json::from_str(body.get()).expect("it was written as JSON");
@@ -156,7 +160,10 @@ fn tell(session: &Session, known: &Known, plan: Option<&Plan>) -> Result {
         ),
         None => {}
         Some(plan) => {
-            let rows = plan.items.iter().filter(|item| item.way.is_some()).count();
+            let moves = |item: &&Item| {
+                item.way.is_some() && !matches!(item.outcome, Outcome::Unsupported(_))
+            };
+            let rows = plan.items.iter().filter(moves).count();
             session.say(&format!(
                 "nothing was changed; --apply imports {rows} rows into the cluster at --url, \
                  --check asks it what would happen to them"

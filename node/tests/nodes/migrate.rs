@@ -238,3 +238,30 @@ async fn a_fresh_dump_moves_with_the_period_that_runs() -> anyhow::Result<()> {
     assert!(said.contains("custom format") && said.contains("pg_restore"), "{said}");
     Ok(())
 }
+
+/// Without a cluster the same is told as by one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_refuses_what_the_cluster_would() -> anyhow::Result<()> {
+    let setup = start().await?;
+    let dump = setup.dir().join("dump");
+    std::fs::create_dir(&dump)?;
+    let key = |digit: &str, more: &str| format!("{},{more}\n", digit.repeat(64));
+    let keys = [key("a", "{/chat}"), key("b", "{chat}"), key("c", "{llm_api_routes}")].concat();
+    std::fs::write(
+        dump.join("LiteLLM_VerificationToken.csv"),
+        format!("token,allowed_routes\n{keys}"),
+    )?;
+    std::fs::write(
+        dump.join("LiteLLM_TeamTable.csv"),
+        "team_id,team_member_permissions\nt,{/key/info}\nu,{/team/delete}\n",
+    )?;
+    let refusals = ["`chat` is neither a path nor one of", "`/team/delete` is none of"];
+    for (more, moving) in [(&[][..], "Not supported: 2\n"), (&["--check"], " 2 refused")] {
+        let (code, text, _) = run(&setup, &dump, more).await?;
+        assert_eq!(code, 10, "{more:?}: {text}");
+        for told in refusals.iter().chain([&moving]) {
+            assert!(text.contains(told), "{more:?} {told}: {text}");
+        }
+    }
+    Ok(())
+}

@@ -1,15 +1,16 @@
 //! Rows from elsewhere: read by the same readers as requests, compared with what is there, and what
 //! puts them there.
 
+mod preview;
+
 use std::collections::BTreeSet;
 
 use dunlin_admin_api::{ImportKind, ImportRow, ImportedRow};
 use dunlin_state::{Change, Command, Entity, Key, Kind, Member, Spender, State, Terms};
-use dunlin_types::{EntityId, KeyDigest, Line, NanoUsd, PotId, UnixMillis};
+use dunlin_types::{EntityId, KeyDigest, Line, NanoUsd, PotId, Secret, UnixMillis};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::Settings;
 use crate::error::Error;
 use crate::request::body::Body;
 use crate::request::values::{self, Wrong, senseless};
@@ -18,6 +19,8 @@ use crate::rows::row::{View, of_member};
 use crate::terms::entity_fields::{self, EntityFields, id_name};
 use crate::terms::new_key;
 use crate::terms::{self, none_if_empty};
+
+pub use preview::Preview;
 
 /// What a row is compared without: whose number it is, and how old.
 const INCIDENTAL: &[&str] =
@@ -84,13 +87,17 @@ impl Past {
 }
 
 impl Candidate {
-    /// Reads a row.
-    pub(crate) fn read(row: &ImportRow, view: &View, settings: &Settings) -> Result<Self, Error> {
+    /// Reads a row; `master` is no virtual key.
+    pub(crate) fn read(
+        row: &ImportRow,
+        view: &View,
+        master: Option<&Secret>,
+    ) -> Result<Self, Error> {
         let bytes = serde_json::to_vec(&row.fields).expect("plain data with text keys");
         let mut body = Body::parse(&bytes)?;
         let past = Past::take(&mut body);
         match row.kind {
-            ImportKind::Key => key(body, &past, view, settings),
+            ImportKind::Key => key(body, &past, view, master),
             ImportKind::TeamMember => member(body, &past, view, Kind::Team),
             ImportKind::OrganizationMember => member(body, &past, view, Kind::Organization),
             ImportKind::Budget => entity(body, &past, view, Kind::Budget),
@@ -189,12 +196,16 @@ fn put_key(key: Key, former: Vec<(KeyDigest, UnixMillis)>, over: Option<EntityId
     commands
 }
 
-fn key(mut body: Body, past: &Past, view: &View, settings: &Settings) -> Result<Candidate, Error> {
+fn key(
+    mut body: Body,
+    past: &Past,
+    view: &View,
+    master: Option<&Secret>,
+) -> Result<Candidate, Error> {
     let token = body.require("token", digest);
     let name = none_if_empty(body.take("key_name", values::text)).value();
     let expires = body.take("expires", terms::moment).value();
     let former = body.take("former", former).value().unwrap_or_default();
-    let master = settings.master_key.as_ref();
     if master.is_some_and(|master| KeyDigest::of(master.expose()) == token) {
         body.refuse("token", "it is the master key, which is not a virtual key".to_owned());
     }

@@ -33,10 +33,11 @@ async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
         return Err(Error::CannotKnow { reason });
     }
     let view = admin.view(read.state);
+    let master = published.settings.master_key.as_ref();
     let mut steps: Vec<Step> = rows
         .iter()
         .map(|row| {
-            let candidate = Candidate::read(row, &view, &published.settings)?;
+            let candidate = Candidate::read(row, &view, master)?;
             let step = candidate.step(&view.state, overwrite);
             let mut commands = step.commands.iter();
             commands

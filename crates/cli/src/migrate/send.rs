@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use super::IMPORT;
 use crate::failure::{Exit, Failure, Result};
 use crate::session::{Answer, Session};
 use crate::table::plain;
@@ -77,7 +78,7 @@ pub(super) async fn all(session: &Session, plan: &Plan, how: How) -> Result<Sent
         rest = behind;
         let values: Vec<&RawValue> = batch.iter().map(|(_, row)| *row).collect();
         let body = Batch { rows: values, how };
-        let answer = until_decided(session, "/dunlin/import", &body).await.inspect_err(|_| {
+        let answer = until_decided(session, IMPORT, &body).await.inspect_err(|_| {
             let done = rows.len() - rest.len() - batch.len();
             session.say(&format!(
                 "{done} of {} rows were sent; run the same command to continue",

@@ -1,5 +1,7 @@
 //! Rows from elsewhere: read as they were, spent as they had, and compared with what is there.
 
+use dunlin_ledger::Calendar;
+use dunlin_router::{Alias, Catalog, Group};
 use serde_json::json;
 
 use super::*;
@@ -11,7 +13,7 @@ fn row(kind: ImportKind, fields: Value) -> ImportRow {
 }
 
 fn read(row: &ImportRow, state: &State) -> Result<Candidate, Error> {
-    Candidate::read(row, &view_of(state.clone()), &Settings::default())
+    Candidate::read(row, &view_of(state.clone()), None)
 }
 
 fn step(row: &ImportRow, state: &State, overwrite: bool) -> Step {
@@ -105,5 +107,62 @@ fn what_the_api_refuses_is_refused_here_too() {
     ] {
         let refused = read(&row(kind, fields), &State::new()).err().expect("refused").told();
         assert!(refused.starts_with(told), "{refused}");
+    }
+}
+
+/// A preview says what an import says: whatever is wrong with a row, and with those before it.
+#[test]
+fn a_preview_refuses_what_an_import_refuses() {
+    let group = Group { name: "gpt-4o".into(), deployments: Vec::new() };
+    let catalog = Catalog {
+        groups: [("gpt-4o".into(), group)].into(),
+        aliases: [("fast".into(), Alias { group: "gpt-4o".into(), hidden: false })].into(),
+        ..Catalog::default()
+    };
+    let calendar = Calendar::default();
+    let token = |digit: &str| digit.repeat(64);
+    let rows = [
+        (json!({"kind": "team", "fields": {"team_id": "t", "model_aliases": {"x": "y"}}}), ""),
+        (json!({"kind": "team", "fields": {"team_id": "t", "team_alias": "T"}}), "already exists"),
+        (
+            json!({"kind": "team", "fields": {"team_id": "u",
+                "team_member_permissions": ["/team/delete"]}}),
+            "`/team/delete` is none of",
+        ),
+        (
+            json!({"kind": "key", "fields": {"token": token("a"), "allowed_routes": ["chat"]}}),
+            "`chat` is neither a path nor one of",
+        ),
+        (
+            json!({"kind": "key", "fields": {"token": token("b"), "allowed_routes": ["/chat"],
+                "team_id": "t", "key_alias": "k"}}),
+            "",
+        ),
+        (
+            json!({"kind": "key", "fields": {"token": token("c"), "key_alias": "k"}}),
+            "Key aliases must be unique",
+        ),
+        (
+            json!({"kind": "key", "fields": {"token": token("d"), "model_rpm_limit": {"fast": 1}}}),
+            "is no model's own name",
+        ),
+        (
+            json!({"kind": "key", "fields": {"token": token("e"), "team_id": "t",
+                "model_rpm_limit": {"x": 1}}}),
+            "is no model's own name",
+        ),
+        (json!({"kind": "key", "fields": {"token": token("f"), "rpm_limit": -1}}), "rpm_limit"),
+        (json!({"kind": "table", "fields": {}}), "no row to import"),
+    ];
+    let preview = Preview {
+        catalog: &catalog,
+        calendar: &calendar,
+        master_key: None,
+        now: UnixMillis(10_000),
+    };
+    let told = preview.refusals(rows.iter().map(|(row, _)| row));
+    for ((row, expected), told) in rows.iter().zip(told) {
+        let told = told.unwrap_or_default();
+        assert!(told.contains(expected) && told.is_empty() == expected.is_empty(), "{row}: {told}");
     }
 }
