@@ -7,6 +7,7 @@
 //! first, then `key/create.rs`.
 
 mod audit;
+mod bounds;
 mod budgets;
 mod cluster;
 mod credential;

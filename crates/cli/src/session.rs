@@ -43,6 +43,18 @@ pub(crate) struct Session {
 pub(crate) struct Answer {
     /// The node that gave it.
     pub(crate) url: String,
+    /// When, to the second: `2027-01-15T08:00:00`.
+    pub(crate) at: Option<String>,
+    body: Vec<u8>,
+}
+
+/// What came back.
+struct Fetched {
+    status: u16,
+    /// Its age, if it is stale.
+    stale: Option<String>,
+    at: Option<String>,
+    /// The body, or the first bytes of one that is too long.
     body: Vec<u8>,
 }
 
@@ -166,7 +178,7 @@ impl Session {
             Some(named) => request.bearer_auth(named.key.expose()),
             None => request,
         };
-        let (status, stale, body) =
+        let Fetched { status, stale, at, body } =
             fetch(request).await.map_err(|error| self.unanswered(base, changes, &error))?;
         if body.len() > MAX_ANSWER_BYTES {
             return Err(strange(base, "the answer is too long"));
@@ -178,7 +190,7 @@ impl Session {
             let age = if age == "unknown" { "old".to_owned() } else { format!("{age} ms old") };
             self.say(&format!("note: {base} cannot reach the leader, so this may be {age}"));
         }
-        Ok(Answer { url: base.to_owned(), body })
+        Ok(Answer { url: base.to_owned(), at, body })
     }
 
     fn unanswered(&self, base: &str, changes: bool, error: &reqwest::Error) -> Failure {
@@ -270,11 +282,11 @@ fn strange(base: &str, what: &str) -> Failure {
     Failure::new(Exit::Failed, message, NOT_A_NODE)
 }
 
-/// Status, age if it is stale, and the body, or the first bytes of one that is too long.
-async fn fetch(request: RequestBuilder) -> reqwest::Result<(u16, Option<String>, Vec<u8>)> {
+async fn fetch(request: RequestBuilder) -> reqwest::Result<Fetched> {
     let mut response = request.send().await?;
-    let stale = response.headers().get("x-dunlin-stale-ms");
-    let stale = stale.and_then(|age| age.to_str().ok()).map(str::to_owned);
+    let header = |name| response.headers().get(name)?.to_str().ok();
+    let stale = header("x-dunlin-stale-ms").map(str::to_owned);
+    let at = header("date").and_then(second);
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         body.extend_from_slice(&chunk);
@@ -282,7 +294,18 @@ async fn fetch(request: RequestBuilder) -> reqwest::Result<(u16, Option<String>,
             break;
         }
     }
-    Ok((response.status().as_u16(), stale, body))
+    Ok(Fetched { status: response.status().as_u16(), stale, at, body })
+}
+
+/// A date of HTTP, `Fri, 15 Jan 2027 08:00:00 GMT`, as others are told.
+fn second(date: &str) -> Option<String> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let [_, day, month, year, time, _] = date.split(' ').collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    let month = MONTHS.iter().position(|known| *known == month)? + 1;
+    Some(format!("{year}-{month:02}-{day}T{time}"))
 }
 
 /// What a refusal says: an `error` in OpenAI's shape, the faults of a body in FastAPI's, or why a
@@ -363,5 +386,12 @@ mod tests {
         ] {
             assert_eq!(reason(body.as_bytes()).as_deref(), told, "{body}");
         }
+    }
+
+    #[test]
+    fn a_date_of_http_is_a_second_as_others_are_told() {
+        let told = second("Fri, 15 Jan 2027 08:00:00 GMT");
+        assert_eq!(told.as_deref(), Some("2027-01-15T08:00:00"));
+        assert_eq!((second("yesterday"), second("Fri, 15 Jnu 2027 08:00:00 GMT")), (None, None));
     }
 }

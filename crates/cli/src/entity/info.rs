@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::noun::{Noun, cell, dollars};
+use crate::bounds::{self, OF_ENTITY};
 use crate::budgets;
 use crate::failure::Result;
 use crate::session::{Object, Session};
@@ -57,6 +58,7 @@ pub(super) async fn run(noun: &Noun, args: &InfoArgs, session: &Session) -> Resu
 fn facts(row: &Object) -> String {
     let there = SHOWN.iter().filter(|(field, ..)| row.contains_key(*field));
     let lines = there.filter_map(|(field, name, show)| Some((name, show(row, field)?)));
+    let lines = lines.map(|(name, value)| (*name, value)).chain(bounds::seldom(row));
     lines.map(|(name, value)| format!("{name:14}  {}\n", plain(&value))).collect()
 }
 
@@ -70,12 +72,12 @@ fn state(row: &Object, field: &str) -> Option<String> {
     Some(if blocked { "blocked" } else { "active" }.to_owned())
 }
 
-fn models(row: &Object, field: &str) -> Option<String> {
-    Some(set(row, field).unwrap_or_else(|| "all".to_owned()))
+fn models(row: &Object, _: &str) -> Option<String> {
+    Some(bounds::models(row, OF_ENTITY))
 }
 
 fn limit(row: &Object, field: &str) -> Option<String> {
-    Some(set(row, field).unwrap_or_else(|| "no limit".to_owned()))
+    Some(bounds::minute(row, field).unwrap_or_else(|| bounds::none(row, OF_ENTITY).to_owned()))
 }
 
 fn spend(row: &Object, field: &str) -> Option<String> {
@@ -84,7 +86,9 @@ fn spend(row: &Object, field: &str) -> Option<String> {
 
 /// `$5.00 every 30d`.
 fn budget(row: &Object, field: &str) -> Option<String> {
-    let Some(most) = spend(row, field) else { return Some("no limit".to_owned()) };
+    let Some(most) = spend(row, field) else {
+        return Some(bounds::none(row, OF_ENTITY).to_owned());
+    };
     let every = set(row, "budget_duration").map(|every| format!(" every {every}"));
     Some(format!("{most}{}", every.unwrap_or_default()))
 }

@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::noun::{Noun, cell, dollars};
+use crate::bounds::{self, OF_ENTITY};
 use crate::failure::Result;
 use crate::session::{Object, Session};
 use crate::table::table;
@@ -50,7 +51,6 @@ pub(super) async fn all(noun: &Noun, session: &Session) -> Result<Vec<Object>> {
 fn cells(noun: &Noun, row: &Object) -> [String; 9] {
     let blocked = row.get("blocked") == Some(&Value::Bool(true));
     let state = if blocked { "blocked" } else { "active" };
-    let models = cell(row, "models");
     let of = |name: &str| cell(row, name);
     let (budget, every) = (dollars(row, "max_budget"), of("budget_duration"));
     let (rpm, tpm) = (of("rpm_limit"), of("tpm_limit"));
@@ -58,7 +58,7 @@ fn cells(noun: &Noun, row: &Object) -> [String; 9] {
         let none = String::new;
         return [of(noun.id), none(), none(), none(), budget, every, rpm, tpm, none()];
     }
-    let models = if models == "-" { "all".to_owned() } else { models };
+    let models = bounds::models(row, OF_ENTITY);
     let name = if noun.word == "user" && of(noun.alias) == "-" {
         of("user_email")
     } else {

@@ -6,7 +6,6 @@ use super::fields::{self, Fields};
 use super::row::{Row, SCHEMA};
 use crate::failure::{Failure, Result};
 use crate::session::Session;
-use crate::table::listed;
 
 #[derive(Args, Debug)]
 pub struct CreateArgs {
@@ -22,7 +21,7 @@ pub(super) async fn run(args: &CreateArgs, session: &Session) -> Result {
     session.say(&format!(
         "created {}, models: {}, expires: {}. The key, shown only once:",
         made.title(),
-        listed(&made.row.models, "all"),
+        made.models(),
         made.expires(),
     ));
     session.warn(&made.json);

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::row::{Page, Row, count};
 use crate::failure::Result;
 use crate::session::{Object, Session};
-use crate::table::{listed, table};
+use crate::table::table;
 use crate::terms::named;
 
 #[derive(Args, Debug)]
@@ -81,6 +81,6 @@ fn cells(one: &Row) -> [String; 10] {
         count(row.max_parallel_requests, "-"),
         one.spend(),
         one.expires(),
-        listed(&row.models, "all"),
+        one.models(),
     ]
 }

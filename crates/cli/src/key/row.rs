@@ -5,6 +5,7 @@ use dunlin_types::KeyDigest;
 use serde_json::Value;
 
 use super::fields;
+use crate::bounds::{self, OF_KEY};
 use crate::budgets::{self, budget};
 use crate::failure::{Exit, Failure, Result};
 use crate::session::{Answer, Object, Session};
@@ -19,6 +20,8 @@ const MIN_HASH: usize = 6;
 pub(super) struct Row {
     pub(super) row: KeyRow,
     pub(super) json: Object,
+    /// When it was told.
+    at: Option<String>,
 }
 
 /// A page of keys, each as it came.
@@ -27,7 +30,7 @@ pub(super) type Page = KeyList<Object>;
 impl Row {
     pub(super) fn of(answer: &Answer, json: Object) -> Result<Self> {
         match serde_json::from_value(Value::Object(json.clone())) {
-            Ok(row) => Ok(Self { row, json }),
+            Ok(row) => Ok(Self { row, json, at: answer.at.clone() }),
             Err(error) => Err(answer.strange(&error.to_string())),
         }
     }
@@ -50,7 +53,15 @@ impl Row {
     }
 
     pub(super) fn state(&self) -> &'static str {
-        if self.row.blocked == Some(true) { "blocked" } else { "active" }
+        let is_over = || {
+            let (ends, now) = (self.row.expires.as_deref()?, self.at.as_deref()?);
+            ends.get(..now.len()).map(|ends| ends < now)
+        };
+        match self.row.blocked {
+            Some(true) => "blocked",
+            Some(false) | None if is_over() == Some(true) => "expired",
+            Some(false) | None => "active",
+        }
     }
 
     pub(super) fn expires(&self) -> String {
@@ -64,9 +75,20 @@ impl Row {
     fn budget(&self) -> String {
         match self.row.max_budget {
             Some(most) => budget(most, self.row.budget_duration.as_deref()),
-            None if self.has_model_budgets() => "no limit except per model".to_owned(),
-            None => "no limit".to_owned(),
+            None => {
+                let models = if self.has_model_budgets() { " except per model" } else { "" };
+                format!("{}{models}", self.no_limit())
+            }
         }
+    }
+
+    /// The models that it may call.
+    pub(super) fn models(&self) -> String {
+        bounds::models(&self.json, OF_KEY)
+    }
+
+    fn no_limit(&self) -> &'static str {
+        bounds::none(&self.json, OF_KEY)
     }
 
     fn has_model_budgets(&self) -> bool {
@@ -77,10 +99,7 @@ impl Row {
     /// Fields that few keys have, if this one has them.
     fn seldom(&self) -> Vec<(&'static str, String)> {
         let field = |name: &str| self.json.get(name).unwrap_or(&Value::Null);
-        let texts = |name: &str| {
-            let items = field(name).as_array().into_iter().flatten();
-            items.map(|item| item.as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
-        };
+        let texts = |name: &str| bounds::texts(&self.json, name);
         let strict = field("strict_budget").as_bool() == Some(true);
         let strict = strict.then_some("yes: the highest possible cost of a request must be left");
         let batches = field("tpd_limit").as_u64();
@@ -96,12 +115,14 @@ impl Row {
             ("allowed routes", texts("allowed_routes").join(", ")),
             ("required", texts("enforced_params").join(", ")),
         ];
-        facts.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+        let facts = facts.into_iter().filter(|(_, value)| !value.is_empty());
+        facts.chain(bounds::seldom(&self.json)).collect()
     }
 
     pub(super) fn facts(&self) -> String {
         let row = &self.row;
-        let limit = |limit| count(limit, "no limit");
+        let none = self.no_limit();
+        let minute = |field| bounds::minute(&self.json, field).unwrap_or_else(|| none.to_owned());
         let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         let pair = |(name, model)| format!("{name}={model}");
         let mut facts = vec![
@@ -109,16 +130,17 @@ impl Row {
             ("alias", text(&row.key_alias)),
             ("hash", self.hash()),
             ("state", self.state().to_owned()),
-            ("models", listed(&row.models, "all")),
+            ("models", self.models()),
             ("aliases", listed(&row.aliases.iter().map(pair).collect::<Vec<_>>(), "-")),
-            ("rpm", limit(row.rpm_limit)),
-            ("tpm", limit(row.tpm_limit)),
-            ("parallel", limit(row.max_parallel_requests)),
+            ("rpm", minute("rpm_limit")),
+            ("tpm", minute("tpm_limit")),
+            ("parallel", count(row.max_parallel_requests, none)),
             ("expires", self.expires()),
             ("spend", self.spend()),
             ("budget", self.budget()),
             ("user", text(&row.user_id)),
             ("team", text(&row.team_id)),
+            ("organization", text(&row.organization_id)),
             ("metadata", row.metadata.get().to_owned()),
             ("created", format!("{} by {}", moment(&row.created_at), row.created_by)),
             ("updated", moment(&row.updated_at)),
@@ -225,9 +247,9 @@ mod tests {
         });
         let json = row.as_object().expect("an object").clone();
         let row = serde_json::from_value(row).expect("a row");
-        let told = Row { row, json }.facts();
+        let told = Row { row, json, at: None }.facts();
         for line in [
-            "budget          no limit except per model",
+            "budget          no limit of its own except per model",
             "batches         1500 tokens a day",
             "soft budget     $0.50",
             "windows         $2.00 every 1d",
@@ -239,6 +261,26 @@ mod tests {
             "required        user",
         ] {
             assert!(told.contains(line), "{line} in {told}");
+        }
+    }
+
+    #[test]
+    fn a_key_whose_time_is_over_is_not_active() {
+        for (blocked, expires, expected) in [
+            (json!(null), json!("2027-01-15T07:59:59.999Z"), "expired"),
+            (json!(false), json!("2027-01-15T08:00:00.000Z"), "active"),
+            (json!(null), json!(null), "active"),
+            (json!(true), json!("2027-01-15T07:59:59.999Z"), "blocked"),
+        ] {
+            let row = json!({
+                "key_name": "sk-...abcd", "spend": 0.0, "models": [], "aliases": {},
+                "metadata": {}, "created_at": "", "created_by": "", "updated_at": "",
+                "blocked": blocked, "expires": expires,
+            });
+            let json = row.as_object().expect("an object").clone();
+            let row = serde_json::from_value(row).expect("a row");
+            let at = Some("2027-01-15T08:00:00".to_owned());
+            assert_eq!(Row { row, json, at }.state(), expected, "{blocked} {expires}");
         }
     }
 }
