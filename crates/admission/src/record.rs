@@ -21,8 +21,9 @@ pub(crate) fn owners(key: &Key, payers: &[Payer]) -> Whose {
     }
 }
 
-/// Writes what a request used and cost.
+/// Writes what a request used and cost, with what other models did for it.
 pub fn reckon(record: &mut SpendRecord, used: &Usage, cost: &Cost) {
+    let used = used.in_all();
     record.prompt = used.prompt;
     record.cached = used.cached;
     record.completion = used.completion;

@@ -155,6 +155,24 @@ impl Parts {
 }
 
 impl Cost {
+    /// The two together; the share of the margin is the first one's.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            input: self.input + other.input,
+            output: self.output + other.output,
+            tools: self.tools + other.tools,
+            cache_read: self.cache_read + other.cache_read,
+            cache_creation: self.cache_creation + other.cache_creation,
+            reasoning: self.reasoning + other.reasoning,
+            original: self.original + other.original,
+            discount: self.discount + other.discount,
+            margin: self.margin + other.margin,
+            margin_millionths: self.margin_millionths,
+            total: self.total + other.total,
+        }
+    }
+
     /// Rounds each total once; a part is what it adds to the rounded sum of those before it, so
     /// that the parts sum to the total.
     pub(crate) fn of(parts: &Parts, adjustment: Adjustment) -> Self {

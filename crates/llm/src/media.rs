@@ -112,13 +112,19 @@ impl Picture {
         let field = |name| request.form_field(name).map(str::to_owned);
         let PeekPicture { size, quality } =
             peek.unwrap_or_else(|| PeekPicture { size: field("size"), quality: field("quality") });
+        Some(Self::of(size.as_deref(), quality.as_deref()))
+    }
+
+    /// One of that size, such as `1024x1536`, and quality.
+    pub(crate) fn of(size: Option<&str>, quality: Option<&str>) -> Self {
         let size = size.and_then(|size| {
             let (width, height) = size.split_once('x')?;
             Some((width.parse().ok()?, height.parse().ok()?))
         });
         let size = size.filter(|(w, h)| *w <= MAX_SIDE && *h <= MAX_SIDE);
         let (width, height) = size.unwrap_or(SQUARE);
-        Some(Self { width, height, is_sized: size.is_some(), quality })
+        let quality = quality.map(str::to_owned);
+        Self { width, height, is_sized: size.is_some(), quality }
     }
 
     /// What it may be priced by, the best first: its quality and size, as price lists write them.

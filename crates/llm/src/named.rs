@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::json::{self, Span};
 use crate::multipart;
+use crate::tool_models::ToolModels;
 
 /// What precedes a model's name in the paths of Azure, Vertex AI, OpenAI's first API, Bedrock, and
 /// Gemini.
@@ -38,6 +39,8 @@ pub struct Named {
     is_json: bool,
     /// OpenRouter's `models`: others that may answer.
     others: Vec<String>,
+    /// Those that tools may ask.
+    pub tool_models: ToolModels,
 }
 
 impl Named {
@@ -67,6 +70,8 @@ impl Named {
                 let list = serde_json::from_str::<Vec<&RawValue>>(member.value).unwrap_or_default();
                 let names = list.into_iter().filter_map(|name| json::string(name.get()));
                 named.others.extend(names.map(Cow::into_owned));
+            } else {
+                named.tool_models.take(&member.name, member.value);
             }
         }
         Ok(named)

@@ -15,6 +15,7 @@ use crate::json::{Member, Span, members, string};
 use crate::labels::{LabelReader, Labels};
 use crate::multipart;
 use crate::request::{ChatRequest, Edit, Facts, Name, Text};
+use crate::tool_models::ToolModels;
 
 mod bad;
 
@@ -192,6 +193,7 @@ fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Fact
         prompt_tokens: prompt_tokens(&text.as_bytes()[prompt.range()]) + reader.beside,
         labels: reader.labels.finish(),
         extras: reader.extras,
+        tool_models: reader.tool_models,
         names: reader.names,
         edits,
         end: reader.cuts.end,
@@ -225,6 +227,7 @@ struct Reader<'a> {
     choices: u32,
     labels: LabelReader,
     extras: Extras,
+    tool_models: ToolModels,
     names: Vec<Name>,
     cuts: Cuts,
 }
@@ -251,6 +254,7 @@ impl<'a> Reader<'a> {
             choices: 1,
             labels: LabelReader::default(),
             extras: Extras::default(),
+            tool_models: ToolModels::default(),
             names: Vec::with_capacity(12),
             cuts: Cuts { edits: Vec::with_capacity(4), any_kept: false, end: open + 1 },
         }
@@ -327,6 +331,7 @@ impl<'a> Reader<'a> {
         if BESIDE.contains(&&*member.name) {
             self.beside = self.beside + prompt_tokens(member.value.as_bytes());
         }
+        self.tool_models.take(&member.name, member.value);
         if self.endpoint.dialect() == Dialect::Gemini {
             self.gemini_bounds(member)?;
         }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 /// What an event of the server's says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "it is read and taken apart at once, and never kept")]
 pub enum Event {
     /// A model begins to answer.
     Begun,

@@ -81,7 +81,7 @@ enum Body {
         output: Option<Span>,
     },
     Form(Box<Reply>),
-    Vectors(Vectors),
+    Vectors(Box<Vectors>),
 }
 
 #[derive(Deserialize)]
@@ -226,7 +226,7 @@ impl ChatReply {
             all.prompt_estimate = Tokens(estimate);
             Some(all)
         });
-        joined.flatten().map(Self::from)
+        joined.flatten().map(|joined| Self::from(*joined))
     }
 
     /// The answer's id, as its provider has it.
@@ -297,7 +297,7 @@ impl From<Reply> for ChatReply {
 impl From<Vectors> for ChatReply {
     fn from(vectors: Vectors) -> Self {
         let usage = vectors.usage;
-        Self { id: None, usage, told: None, tier: None, body: Body::Vectors(vectors) }
+        Self { id: None, usage, told: None, tier: None, body: Body::Vectors(Box::new(vectors)) }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::multipart;
 use crate::parse::{BadRequest, parse};
 use crate::responses;
 use crate::tier::Tier;
+use crate::tool_models::ToolModels;
 
 /// One client request. Made by [`parse`](crate::parse()).
 #[derive(Clone, Debug)]
@@ -61,6 +62,7 @@ pub(crate) struct Facts {
     pub(crate) prompt_tokens: Tokens,
     pub(crate) labels: Labels,
     pub(crate) extras: Extras,
+    pub(crate) tool_models: ToolModels,
     pub(crate) names: Vec<Name>,
     /// Ordered, without overlaps.
     pub(crate) edits: Vec<Edit>,
@@ -288,6 +290,12 @@ impl ChatRequest {
     #[must_use]
     pub fn prompt_estimate(&self) -> Tokens {
         self.facts.prompt_tokens
+    }
+
+    /// The models that tools of its provider's may ask.
+    #[must_use]
+    pub fn tool_models(&self) -> &ToolModels {
+        &self.facts.tool_models
     }
 
     /// What the body asks of the gateway itself. Headers are not in it yet:

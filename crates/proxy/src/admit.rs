@@ -16,6 +16,7 @@ use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::request::kept::OpenedBody;
 use crate::response::error::Refused;
+use crate::tool_models::served_with;
 use crate::{Proxy, Serving};
 
 /// The field of a key or team that says what is asked instead of a model.
@@ -89,7 +90,8 @@ impl<'a> Applicant<'a> {
         let cost = hold::bounds(proxy, key.map(|of| &*of.key), chat, candidates.first());
         let group = candidates.first();
         let strained = caller.has_dynamic_limits() && proxy.0.upstream.is_failing(group);
-        let served = served(&serving.catalog, group);
+        let served = served_with(&serving.catalog, caller.access(), group, chat)
+            .map_err(|refused| Refused::no_route(refused, chat.endpoint(), caller))?;
         let demand = demand(call, chat, served, serving.settings.counted, cost);
         let demand = Demand { strained, ..demand };
         let admitted = proxy.0.admission.admit(key, demand.clone()).await;

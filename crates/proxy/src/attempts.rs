@@ -8,9 +8,7 @@ use std::time::Duration;
 use dunlin_admission::{Demand, Full, OverBudget, Refusal};
 use dunlin_llm::{BadRequest, ChatRequest, Extras};
 use dunlin_providers::Cause;
-use dunlin_router::{
-    Candidates, Catalog, Deployment, FailedBy, Group, NonePicked, retry_wait, served,
-};
+use dunlin_router::{Candidates, Catalog, Deployment, FailedBy, Group, NonePicked, retry_wait};
 use dunlin_types::{DeploymentId, Tokens};
 use dunlin_upstream::{Answer, Bounds, Failure};
 
@@ -23,6 +21,7 @@ use crate::attempts::retries::{by_policy, is_worth_retrying};
 use crate::bill::Bill;
 use crate::request::worded::{reads_tokens, worded};
 use crate::response::error::{Failed, Unanswered};
+use crate::tool_models::served_with;
 
 pub(crate) mod entry;
 mod fitting;
@@ -246,7 +245,10 @@ impl Asking<'_> {
         let (upstream, clock) = (&proxy.0.upstream, &proxy.0.clock);
         if !self.is_covered {
             let cost = hold::bounds(proxy, bill.key(), chat, self.group);
-            let (served, strained) = (served(catalog, self.group), upstream.is_failing(self.group));
+            // The request was let in: what follows it is asked in its place.
+            let served = served_with(catalog, None, self.group, chat);
+            let served = served.expect("the master key may call all");
+            let strained = upstream.is_failing(self.group);
             let demand = Demand { served, cost, strained, ..demand.clone() };
             bill.turn_to(&demand).await.map_err(GroupFailed::NotCovered)?;
         }

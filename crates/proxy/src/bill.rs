@@ -25,6 +25,7 @@ use crate::several::Race;
 use crate::stored::watch::{self, Thing};
 
 mod about;
+mod charged;
 pub(crate) mod found;
 mod measured;
 pub(crate) mod record;
@@ -101,7 +102,10 @@ impl Bill {
             permit: Some(permit),
             record: Box::new(record),
             call_type: call.call_type,
-            tariff: Tariff::new(call.endpoint, about.tier, about.media),
+            tariff: Tariff {
+                tool_model: about.tool_model.map(Into::into),
+                ..Tariff::new(call.endpoint, about.tier, about.media)
+            },
             count: Count::new(about.prompt_estimate),
             background: false,
             found: None,
@@ -323,6 +327,7 @@ impl Bill {
     /// From here on what is streamed counts.
     pub(crate) fn served_by(&mut self, deployment: &Arc<Deployment>) {
         self.tariff.pricing = deployment.price.clone();
+        self.tariff.by = Some(Arc::clone(deployment));
         self.record.deployment = Some(deployment.id.clone());
         self.record.course.provider = Some(deployment.provider.to_string());
         deployment.target.model.as_ref().clone_into(&mut self.record.upstream_model);
@@ -396,7 +401,7 @@ impl Bill {
         let cost = self.cost(Outcome::Success, &used);
         let spent = self.key().map(|key| self.proxy.0.admission.key_spend(key));
         let key_spend = spent.map(|spent| spent + cost.total);
-        Settled { cost, unpriced: self.tariff.pricing.is_unknown(&used), key_spend }
+        Settled { cost, unpriced: self.is_unknown(&used), key_spend }
     }
 
     fn settle_streamed(&mut self, outcome: Outcome) -> Settled {
@@ -428,26 +433,15 @@ impl Bill {
     fn settle(&mut self, outcome: Outcome, used: &Usage) -> Settled {
         let cost = self.cost(outcome, used);
         self.fill(outcome, used, cost);
-        Settled { cost, unpriced: self.tariff.pricing.is_unknown(used), ..self.put_on_record() }
-    }
-
-    fn cost(&self, outcome: Outcome, used: &Usage) -> Cost {
-        // A margin that is fixed is for answers; nobody's failure is charged.
-        match outcome {
-            Outcome::Success | Outcome::Partial => {
-                let now = self.proxy.0.clock.unix();
-                let took = now.0.saturating_sub(self.record.started.0);
-                self.tariff.cost(used, took, self.record.estimated)
-            }
-            Outcome::Failure => Cost::default(),
-        }
+        Settled { cost, unpriced: self.is_unknown(used), ..self.put_on_record() }
     }
 
     fn fill(&mut self, outcome: Outcome, used: &Usage, cost: Cost) {
+        let unpriced = outcome != Outcome::Failure && self.is_unknown(used);
         let record = &mut self.record;
         record.ended = self.proxy.0.clock.unix();
         record.outcome = outcome;
-        record.unpriced = outcome != Outcome::Failure && self.tariff.pricing.is_unknown(used);
+        record.unpriced = unpriced;
         reckon(record, used, &cost);
     }
 

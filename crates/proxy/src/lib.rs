@@ -25,6 +25,7 @@ mod several;
 mod socket;
 mod stale;
 mod stored;
+mod tool_models;
 mod turns;
 
 use std::sync::Arc;

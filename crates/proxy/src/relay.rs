@@ -17,6 +17,7 @@ use dunlin_llm::{Endpoint, Labels, Named};
 use dunlin_providers::relay::sent_model;
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::relay::{Asked, Lenders, lenders};
+use dunlin_router::tool_models::take_in;
 use dunlin_router::{Catalog, Strategy};
 use dunlin_upstream::{Attempt, Failure, Progress, Relay, Upload};
 
@@ -305,7 +306,12 @@ fn choose(
         head.headers.get(MODEL_HEADER).and_then(|model| std::str::from_utf8(model.as_bytes()).ok());
     let reads = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
     let asked = Asked { providers: way.providers, models: &models, chosen: header, reads };
-    let found = lenders(&serving.catalog, caller.access(), asked);
+    let found = lenders(&serving.catalog, caller.access(), asked).and_then(|mut lenders| {
+        let (catalog, access, tools) =
+            (&serving.catalog, caller.access(), wanted.named.tool_models.names());
+        take_in(catalog, access, way.providers, tools, &mut lenders.served)?;
+        Ok(lenders)
+    });
     match &wanted.batch {
         Some(batch) => batch.lent(found, serving, way, caller),
         None => found.map_err(|none| Refused::no_lender(none, way, caller).into()),

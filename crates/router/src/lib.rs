@@ -19,6 +19,7 @@ mod region;
 pub mod relay;
 mod served;
 mod tags;
+pub mod tool_models;
 mod wait;
 mod wildcard;
 

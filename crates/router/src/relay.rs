@@ -71,6 +71,16 @@ pub enum NoLender {
     None,
 }
 
+impl From<NoRoute> for NoLender {
+    fn from(none: NoRoute) -> Self {
+        match none {
+            NoRoute::NotAllowed { model, by } => Self::NotAllowed { model, by },
+            NoRoute::OutOfRegion { model, region } => Self::OutOfRegion { model, region },
+            NoRoute::Unknown { .. } => Self::None,
+        }
+    }
+}
+
 /// What a call says of models.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
@@ -200,7 +210,7 @@ pub fn prices<'c>(
 /// Whether that is the provider's name for a deployment's model, in any case: Azure's servers read
 /// names so. Before Bedrock's there may be more, as in `converse/us.amazon.nova-pro-v1:0`, and behind
 /// them the ARN of what is called.
-fn is_called(known: &Deployment, model: &str) -> bool {
+pub(crate) fn is_called(known: &Deployment, model: &str) -> bool {
     let written = &*known.target.model;
     let is_tail =
         || written.rsplit_once('/').is_some_and(|(_, tail)| tail.eq_ignore_ascii_case(model));
@@ -304,7 +314,7 @@ fn usable<'c>(
         .filter(move |known| region.is_none_or(|region| known.region == Some(region)))
 }
 
-fn is_usable(deployment: &Deployment, providers: &[&str]) -> bool {
+pub(crate) fn is_usable(deployment: &Deployment, providers: &[&str]) -> bool {
     deployment.parked.is_none() && providers.contains(&&*deployment.provider)
 }
 

@@ -10,6 +10,7 @@ mod id;
 mod money;
 mod networks;
 mod on_loss;
+mod part;
 mod secret;
 mod seldom;
 mod sensitive;
@@ -28,6 +29,7 @@ pub use id::{
 pub use money::{AmountError, NanoUsd, PicoUsd, PriceError, Tokens};
 pub use networks::{Network, Networks, NoNetwork};
 pub use on_loss::OnLoss;
+pub use part::{ModelName, Part, Parts};
 pub use secret::{Secret, Secrets};
 pub use seldom::Seldom;
 pub use sensitive::is_secret;

@@ -2,7 +2,7 @@
 //! `prompt` and `completion` are everything, others say how much of them was of a kind that has its
 //! own price. What is charged beside tokens comes last.
 
-use crate::{PicoUsd, Tokens};
+use crate::{Part, Parts, PicoUsd, Tokens};
 
 /// Counts of one request. Dialects that count exclusively (Anthropic's) are added up on reading.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -45,6 +45,8 @@ pub struct Usage {
     pub reported: Option<PicoUsd>,
     /// How else than usual it was made.
     pub premium: Premium,
+    /// What other models used that were asked on the way: in none of the counts above.
+    pub parts: Parts,
 }
 
 /// How an answer was made that costs more than usual, beside its service: Anthropic sells both.
@@ -95,7 +97,37 @@ impl Usage {
         let mut others = tools.into_iter().chain([self.pages, self.queries]);
         let is_credible = tokens.into_iter().all(|tokens| tokens <= MOST_TOKENS)
             && others.all(|count| count <= MOST_OTHERS);
-        is_credible.then_some(self)
+        let are_credible = self.parts.iter().all(|part| part.usage().if_credible().is_some());
+        (is_credible && are_credible).then_some(self)
+    }
+
+    /// The same with what another model used.
+    #[must_use]
+    pub fn with_part(self, part: Part) -> Self {
+        Self { parts: self.parts.with(part), ..self }
+    }
+
+    /// What all models used together, the others' tokens among its own.
+    #[must_use]
+    pub fn in_all(&self) -> Self {
+        let own = Self { parts: Parts::default(), ..*self };
+        self.parts.iter().fold(own, |all, part| all.plus(&part.usage()))
+    }
+
+    /// The same with the tokens of another answer of the same model.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            prompt: self.prompt + other.prompt,
+            cached: self.cached + other.cached,
+            cache_write: self.cache_write + other.cache_write,
+            cache_write_1h: self.cache_write_1h + other.cache_write_1h,
+            prompt_image: self.prompt_image + other.prompt_image,
+            completion: self.completion + other.completion,
+            reasoning: self.reasoning + other.reasoning,
+            completion_image: self.completion_image + other.completion_image,
+            ..*self
+        }
     }
 
     /// The same, unless it counts nothing at all: no request uses nothing, so nobody has counted.
@@ -133,6 +165,27 @@ mod tests {
             Usage { web_searches: MOST_OTHERS + 1, ..Usage::default() },
         ] {
             assert_eq!(absurd.if_credible(), None, "{absurd:?}");
+            let by_another = Usage::default().with_part(Part::of("m", &absurd));
+            let is_told = by_another.parts.iter().next().is_some();
+            assert!(!is_told || by_another.if_credible().is_none(), "{absurd:?}");
         }
+    }
+
+    #[test]
+    fn what_other_models_used_is_told_apart_and_added_up() {
+        let used = |prompt, completion| Usage {
+            prompt: Tokens(prompt),
+            completion: Tokens(completion),
+            ..Usage::default()
+        };
+        let part = |model, prompt| Part::of(model, &used(prompt, 1));
+        let all = used(5, 5).with_part(part("a", 10)).with_part(part("b", 20));
+        let all = all.with_part(part("a", 100)).with_part(part("c", 1_000));
+        let told: Vec<_> =
+            all.parts.iter().map(|part| (part.model.as_str(), part.prompt.0)).collect();
+        assert_eq!(told, [("a", 110), ("b", 1_020)], "no more than two are told apart");
+        assert_eq!(all.in_all(), used(1_135, 9));
+        let long = part(&"\u{e9}".repeat(40), 1);
+        assert_eq!(long.model.as_str(), "\u{e9}".repeat(31));
     }
 }

@@ -81,5 +81,6 @@ mod stored;
 mod streams;
 mod teams;
 mod thoughts;
+mod tool_models;
 mod traps;
 mod wire;

@@ -1,7 +1,7 @@
 //! Tokens in Anthropic's words, which count what came from a cache or went into it apart from the
 //! rest of the prompt.
 
-use dunlin_types::{Premium, Tokens, Usage};
+use dunlin_types::{Part, Parts, Premium, Tokens, Usage};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
@@ -23,6 +23,8 @@ pub(crate) struct Wire {
     us: Option<bool>,
     #[serde(default, rename = "speed", deserialize_with = "is_fast")]
     fast: Option<bool>,
+    #[serde(default, deserialize_with = "iterations")]
+    iterations: Option<Iterations>,
 }
 
 fn is_us<'d, D: Deserializer<'d>>(from: D) -> Result<Option<bool>, D::Error> {
@@ -37,6 +39,17 @@ fn is_fast<'d, D: Deserializer<'d>>(from: D) -> Result<Option<bool>, D::Error> {
 fn said<'d, D: Deserializer<'d>>(from: D, word: &str) -> Result<Option<bool>, D::Error> {
     let said = Value::deserialize(from)?;
     Ok(said.as_str().map(|said| said == word))
+}
+
+/// The answers of which one is made, where they are told one by one. Those of other models, and what it
+/// took to compact a conversation, are told here alone.
+#[derive(Clone, Copy, Debug, Default)]
+struct Iterations {
+    /// Those of the model that was asked.
+    own: Usage,
+    others: Parts,
+    /// It declined, and another answered: what is counted beside these is the other's.
+    fell_back: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -79,6 +92,7 @@ impl Wire {
             server_tool_use: later.server_tool_use.or(self.server_tool_use),
             us: later.us.or(self.us),
             fast: later.fast.or(self.fast),
+            iterations: later.iterations.or(self.iterations),
         }
     }
 
@@ -109,8 +123,50 @@ impl Wire {
             },
             ..Usage::default()
         };
+        let usage = self.iterations.map_or(usage, |told| told.beside(usage));
         usage.if_any()
     }
+}
+
+impl Iterations {
+    fn with(mut self, one: &Value) -> Self {
+        let Some(used) = Wire::deserialize(one).ok().and_then(Wire::usage) else { return self };
+        let kind = one["type"].as_str().unwrap_or_default();
+        if matches!(kind, "advisor_message" | "fallback_message") {
+            let model = one["model"].as_str().unwrap_or_default();
+            self.others = self.others.with(Part::of(model, &used));
+            self.fell_back |= kind == "fallback_message";
+        } else {
+            self.own = self.own.plus(&used);
+        }
+        self
+    }
+
+    /// What was used in all, where that is counted beside these. It may leave some of them out, and is
+    /// the larger where it counts what they do not.
+    fn beside(self, counted: Usage) -> Usage {
+        let Self { own, others, fell_back } = self;
+        let largest = if fell_back || own.prompt >= counted.prompt { own } else { counted };
+        let completion =
+            if fell_back { own.completion } else { own.completion.max(counted.completion) };
+        let reasoning = own.reasoning.max(counted.reasoning).min(completion);
+        let parts = others.iter().fold(counted.parts, |parts, part| parts.with(*part));
+        Usage {
+            completion,
+            reasoning,
+            web_searches: counted.web_searches,
+            premium: counted.premium,
+            parts,
+            ..largest
+        }
+    }
+}
+
+/// What is no list of answers says nothing.
+fn iterations<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Iterations>, D::Error> {
+    let said = Value::deserialize(from)?;
+    let all = said.as_array().filter(|all| !all.is_empty());
+    Ok(all.map(|all| all.iter().fold(Iterations::default(), Iterations::with)))
 }
 
 /// The `usage` member for a client.
@@ -146,6 +202,38 @@ pub(crate) fn usage_json(usage: &Usage) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of that, the model's own prompt and completion, and each other's by its name.
+    fn told(usage: &str) -> (u64, u64, Vec<(String, u64, u64)>) {
+        let usage = Wire::read(usage).usage().expect("it counts");
+        let part = |part: &Part| (part.model.as_str().to_owned(), part.prompt.0, part.completion.0);
+        (usage.prompt.0, usage.completion.0, usage.parts.iter().map(part).collect())
+    }
+
+    #[test]
+    fn each_answer_of_which_one_is_made_counts() {
+        let advised = r#"{"input_tokens":412,"output_tokens":531,"iterations":[
+            {"type":"message","input_tokens":412,"output_tokens":89},
+            {"type":"advisor_message","model":"opus","input_tokens":823,"output_tokens":1612,
+             "cache_read_input_tokens":7,"cache_creation_input_tokens":0},
+            {"type":"message","input_tokens":1348,"cache_read_input_tokens":412,"output_tokens":442}]}"#;
+        assert_eq!(told(advised), (2_172, 531, vec![("opus".to_owned(), 830, 1_612)]));
+        let compacted = r#"{"input_tokens":23000,"output_tokens":1000,"iterations":[
+            {"type":"compaction","input_tokens":180000,"output_tokens":3500},
+            {"type":"message","input_tokens":23000,"output_tokens":1000}]}"#;
+        assert_eq!(told(compacted), (203_000, 4_500, vec![]));
+        let summed = r#"{"input_tokens":90,"output_tokens":9,"iterations":[
+            {"type":"message","input_tokens":40,"output_tokens":9}]}"#;
+        assert_eq!(told(summed), (90, 9, vec![]));
+        let declined = r#"{"input_tokens":90,"output_tokens":9,"iterations":[
+            {"type":"message","model":"a","input_tokens":80,"output_tokens":2},
+            {"type":"fallback_message","model":"b","input_tokens":90,"output_tokens":9}]}"#;
+        assert_eq!(told(declined), (80, 2, vec![("b".to_owned(), 90, 9)]));
+        for odd in ["null", "[]", "7", r#"[7,{"type":"message"}]"#] {
+            let odd = format!(r#"{{"input_tokens":3,"output_tokens":1,"iterations":{odd}}}"#);
+            assert_eq!(told(&odd), (3, 1, vec![]), "{odd}");
+        }
+    }
 
     #[test]
     fn where_and_how_fast_it_was_made_is_read() {

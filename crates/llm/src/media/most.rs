@@ -77,7 +77,7 @@ impl MostMedia {
 
 impl Picture {
     /// The tokens of one of them at most.
-    fn most_tokens(&self) -> u64 {
+    pub(crate) fn most_tokens(&self) -> u64 {
         let known = TOKENS_A_SQUARE.iter().find(|(name, _)| self.quality.as_deref() == Some(*name));
         let a_square = known.map_or(MOST_A_SQUARE, |(_, tokens)| *tokens);
         let pixels = if self.is_sized { self.width * self.height } else { LARGEST };

@@ -1,6 +1,6 @@
 //! Counts of tokens under the names that providers have for them.
 
-use dunlin_types::{Tokens, Usage};
+use dunlin_types::{ModelName, Part, Tokens, Usage};
 use http::HeaderMap;
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::lenient::count;
 use crate::media::CITATION;
 use crate::tier::Tier;
 use crate::tools::Tools;
-use crate::{anthropic, gemini, usage};
+use crate::{anthropic, gemini, tool_models, usage};
 
 /// What was said so far. The dialects of our own routes are read by what reads them there; others by
 /// their names, of which some count the cache apart from the prompt.
@@ -27,6 +27,10 @@ pub(super) struct Counts {
     reasoning: Option<u64>,
     /// Items of a response.
     tools: Tools,
+    /// What a response says that its tools used, and which model is asked for pictures.
+    searched: Option<u64>,
+    drawn: Option<Part>,
+    painter: ModelName,
     /// What Google looked up, and whether an OpenAI chat cites what was found.
     grounded: u64,
     cites: bool,
@@ -101,6 +105,15 @@ impl Counts {
         let names = match name {
             "output" => {
                 self.tools = self.tools.or_more(Tools::of_output(value));
+                return false;
+            }
+            "tool_usage" => {
+                self.searched = tool_models::searched(value).or(self.searched);
+                self.drawn = tool_models::drawn(value, None).or(self.drawn);
+                return false;
+            }
+            "tools" => {
+                self.painter = tool_models::painter(value).unwrap_or(self.painter);
                 return false;
             }
             "choices" => {
@@ -184,7 +197,11 @@ impl Counts {
     pub(super) fn usage(&self) -> Option<Usage> {
         let usage = self.whole.or_else(|| self.parts.usage()).or_else(|| self.named())?;
         let Tools { web_searches, file_searches, code_sessions } = self.tools;
+        let web_searches = self.searched.unwrap_or(web_searches);
         let found = web_searches.max(self.grounded).max(usage.web_searches);
+        let usage = self
+            .drawn
+            .map_or(usage, |drawn| usage.with_part(Part { model: self.painter, ..drawn }));
         Some(Usage {
             web_searches: if found == 0 { u64::from(self.cites) } else { found },
             file_searches,

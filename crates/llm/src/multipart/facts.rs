@@ -12,6 +12,7 @@ use crate::json::Span;
 use crate::labels::LabelReader;
 use crate::parse::BadRequest;
 use crate::request::{Edit, Facts, Text};
+use crate::tool_models::ToolModels;
 
 /// Reads the facts of an upload whose `Content-Type` is `content_type`.
 pub(crate) fn read(
@@ -136,6 +137,7 @@ impl<'a> FormReader<'a> {
             prompt_tokens: prompt_tokens(&body[prompt.range()]),
             labels: labels.finish(),
             extras,
+            tool_models: ToolModels::default(),
             names: Vec::new(),
             edits,
             end: body.len(),

@@ -15,6 +15,7 @@ use crate::reply::{BadReply, ChatReply};
 use crate::sse;
 use crate::stream::{BadFrame, Chunk, StreamEvent};
 use crate::tier::Tier;
+use crate::tool_models::drawn;
 use crate::tools::Tools;
 
 #[derive(Deserialize)]
@@ -33,6 +34,19 @@ struct Peek<'a> {
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
     service_tier: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tool_usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tools: Option<&'a RawValue>,
+}
+
+/// What a response says of what its tools used.
+#[derive(Deserialize)]
+struct PeekTools<'a> {
+    #[serde(borrow)]
+    tool_usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tools: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -66,7 +80,18 @@ struct Details {
 /// What a response used: its `usage`, and calls of its provider's tools, which are items of its output.
 pub(super) fn used(usage: Option<&RawValue>, body: &[u8]) -> Option<Usage> {
     let usage = read_usage(usage?)?;
+    let peek: Option<PeekTools<'_>> = serde_json::from_slice(body).ok();
+    let usage = match peek {
+        Some(PeekTools { tool_usage, tools }) => with_drawn(usage, tool_usage, tools),
+        None => usage,
+    };
     Some(Tools::of_answer(body).counted_in(usage))
+}
+
+/// What a response used, with what its tool for pictures had made.
+fn with_drawn(usage: Usage, tool_usage: Option<&RawValue>, tools: Option<&RawValue>) -> Usage {
+    let drawn = tool_usage.and_then(|used| drawn(used.get(), tools.map(RawValue::get)));
+    drawn.map_or(usage, |part| usage.with_part(part))
 }
 
 pub(crate) fn read_usage(wire: &RawValue) -> Option<Usage> {
@@ -94,8 +119,9 @@ pub fn parse_reply(bytes: Bytes) -> Result<Result<ChatReply, UpstreamError>, Bad
     }
     let at = |value: &RawValue| Span::of(value.get(), text);
     let id = peek.id.and_then(|id| string(id.get())).map(Into::into);
-    let (places, usage) =
-        ((peek.model.map(at), peek.output.map(at)), peek.usage.and_then(read_usage));
+    let usage = peek.usage.and_then(read_usage);
+    let usage = usage.map(|usage| with_drawn(usage, peek.tool_usage, peek.tools));
+    let places = (peek.model.map(at), peek.output.map(at));
     let tier = Tier::of(peek.service_tier);
     Ok(Ok(ChatReply::of_bytes(Dialect::Responses, bytes, places, id, usage).served_in(tier)))
 }
@@ -139,6 +165,7 @@ pub fn read_frame(frame: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), Bad
         model = response.model.filter(|model| model.get().starts_with('"')).map(at);
         id = response.id.and_then(|id| at(id).unquoted(id.get()));
         used = response.usage.and_then(read_usage);
+        used = used.map(|used| with_drawn(used, response.tool_usage, response.tools));
         tier = Tier::of(response.service_tier);
     }
     let text_bytes = peek.delta.and_then(|delta| string(delta.get()));

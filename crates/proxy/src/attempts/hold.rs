@@ -7,12 +7,12 @@ use dunlin_router::{Deployment, Group, context};
 use dunlin_state::Key;
 use dunlin_types::Tokens;
 
-use crate::Proxy;
+use crate::{Proxy, tool_models};
 
 /// What an answer is taken to have that names no maximum, while too few are known.
 const ASSUMED_OUTPUT: Tokens = Tokens(1_024);
 /// The most that a model writes of which nobody knows better.
-const LONGEST_OUTPUT: Tokens = Tokens(131_072);
+pub(crate) const LONGEST_OUTPUT: Tokens = Tokens(131_072);
 /// The longest prompt that a model takes of which nobody knows better.
 const LONGEST_PROMPT: Tokens = Tokens(1_048_576);
 /// What bounds the cost of a request to whose prompt the provider adds something, in words.
@@ -49,7 +49,13 @@ pub(crate) fn bounds(
         return Bounds::default();
     }
     let estimate = Estimate::new(chat, likely(proxy, key, chat));
-    priced.map(|deployment| estimate.at(deployment)).fold(Bounds::default(), larger)
+    let own = priced.map(|deployment| estimate.at(deployment)).fold(Bounds::default(), larger);
+    both(own, tool_models::bounds(proxy, chat, group))
+}
+
+/// The two together.
+pub(crate) fn both(one: Bounds, other: Bounds) -> Bounds {
+    Bounds { likely: one.likely + other.likely, most: one.most + other.most }
 }
 
 /// Whichever is dearer.

@@ -13,6 +13,8 @@ pub(crate) struct About<'a> {
     /// The service tier that is asked for.
     pub(crate) tier: Option<Tier>,
     pub(crate) media: Media,
+    /// The model that a tool is to ask.
+    pub(crate) tool_model: Option<&'a str>,
     pub(crate) origin: Origin,
 }
 
@@ -24,6 +26,7 @@ impl<'a> About<'a> {
             prompt_estimate: chat.prompt_estimate(),
             tier: chat.service_tier(),
             media: Media::asked(chat),
+            tool_model: chat.tool_models().names().last(),
             origin,
         }
     }
@@ -31,7 +34,7 @@ impl<'a> About<'a> {
     /// A call that is passed on: of a provider's own API, about something that one keeps, or of an
     /// address that the configuration names.
     pub(crate) fn relayed(model: &'a str, prompt_estimate: Tokens, origin: Origin) -> Self {
-        let (tier, media) = (None, Media::default());
-        Self { model, stream: false, prompt_estimate, tier, media, origin }
+        let (tier, media, tool_model) = (None, Media::default(), None);
+        Self { model, stream: false, prompt_estimate, tier, media, tool_model, origin }
     }
 }

@@ -1,8 +1,10 @@
 //! By what a request is charged: the price of who answers, and what else than tokens it has.
 
+use std::sync::Arc;
+
 use dunlin_ledger::{Context, Cost, Price, Pricing};
 use dunlin_llm::{Endpoint, Media, Tier, Usage};
-use dunlin_router::context;
+use dunlin_router::{Deployment, context};
 use dunlin_types::{NanoUsd, Tokens};
 
 /// Milliseconds of sound that are taken for a token, as OpenAI hears.
@@ -19,13 +21,17 @@ pub(super) struct Tariff {
     pub(super) media: Media,
     /// Whether the price is that of one size and quality of pictures.
     pub(super) by_picture: bool,
+    /// Who answers, and which model a tool is to ask there, by the request.
+    pub(super) by: Option<Arc<Deployment>>,
+    pub(super) tool_model: Option<Box<str>>,
 }
 
 impl Tariff {
     /// Before anybody was asked.
     pub(super) fn new(endpoint: Endpoint, tier: Option<Tier>, media: Media) -> Self {
         let (pricing, fee) = (Pricing::default(), NanoUsd::ZERO);
-        Self { pricing, fee, endpoint, tier, media, by_picture: false }
+        let (by, tool_model) = (None, None);
+        Self { pricing, fee, endpoint, tier, media, by_picture: false, by, tool_model }
     }
 
     /// What an answer costs for which so much was used, if that `is_estimated`, within so many

@@ -19,7 +19,7 @@ use crate::request::body;
 use crate::request::call::Call;
 use crate::request::caller::Caller;
 use crate::response::error::Refused;
-use crate::{Proxy, Serving};
+use crate::{Proxy, Serving, tool_models};
 
 const BACKGROUND: &str = "background";
 const IN_BACKGROUND: &str = "a response in the background is made at `/v1/responses` alone, which knows what it \
@@ -130,7 +130,15 @@ impl Wanted {
             (None, Some(batch)) => batch.cost(self.model(), prices, sent),
             (None, None) => {
                 let model = self.model();
-                dearest(&prices(model), sent(model, self.bytes), self.bound)
+                let own = dearest(&prices(model), sent(model, self.bytes), self.bound);
+                let asked = tool_models::Asked {
+                    likely: self.prompt(),
+                    most: Tokens(self.bytes),
+                    output: self.bound.tokens.unwrap_or(hold::LONGEST_OUTPUT),
+                };
+                let tool = |tool: &str| prices(if tool.is_empty() { model } else { tool });
+                let tools = tool_models::bounds_at(tool, &self.named.tool_models, asked);
+                hold::both(own, tools)
             }
         };
         let counted = serving.settings.counted;
@@ -166,6 +174,7 @@ impl Wanted {
         About {
             tier: self.tier,
             media: self.media,
+            tool_model: self.named.tool_models.names().last(),
             ..About::relayed(self.model(), self.prompt(), origin)
         }
     }

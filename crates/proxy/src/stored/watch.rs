@@ -32,7 +32,7 @@ use super::shares::Shares;
 use crate::bill::found::{self, Finished};
 use crate::ids::Kind;
 use crate::request::kept::find;
-use crate::{Proxy, Serving};
+use crate::{Proxy, Serving, tool_models};
 
 mod passed;
 
@@ -307,10 +307,12 @@ async fn ask(proxy: &Proxy, watched: &Watched) -> bool {
             // What the provider's clock says of it counts for nothing.
             let Finished { found, usage, tier } = finished.made_at(made);
             let context = context(Media::default(), tier, false);
-            let cost = by.price.cost(&usage, &context).total;
+            let known = (&*serving.catalog, &proxy.0.published);
+            let others = tool_models::others(known, by, &usage, None, context);
+            let cost = by.price.cost(&usage, &context).total + others.cost.total;
             let model = &*by.target.model;
             let sums = Sums::whole(Sum { usage, cost, estimated: false });
-            let charge = Charge { model, sums, unpriced: false };
+            let charge = Charge { model, sums, unpriced: others.unpriced };
             self::charge(proxy, by, watched, found, charge).await
         }
         Kind::Batch => batch(proxy, &serving, by, watched, &body).await,
@@ -394,7 +396,7 @@ async fn charge(
 }
 
 fn with(record: SpendRecord, Sum { usage, cost, estimated }: &Sum) -> SpendRecord {
-    let Usage { prompt, cached, completion, .. } = *usage;
+    let Usage { prompt, cached, completion, .. } = usage.in_all();
     let (cost, estimated) = (*cost, *estimated);
     SpendRecord { prompt, cached, completion, cost, estimated, ..record }
 }

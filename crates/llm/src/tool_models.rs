@@ -1,0 +1,248 @@
+//! The models that tools of a provider's own ask beside the one that is asked: OpenAI's tool for
+//! pictures, and Anthropic's advisor. A request names them; an answer counts what they used apart from
+//! its own model.
+
+use std::borrow::Cow;
+
+use dunlin_types::{ModelName, Part, Tokens};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::media::Picture;
+use crate::usage;
+use crate::word::Word;
+
+/// What OpenAI's tool for pictures asks where its request names no model.
+pub const DEFAULT_PAINTER: &str = "gpt-image-1";
+
+/// Of a picture that is shown before it is finished; there are at most three of a picture.
+const TOKENS_A_PARTIAL: u64 = 100;
+const MOST_PARTIALS: u64 = 3;
+/// A picture that the tool is shown, looked at as closely as can be.
+const TOKENS_A_PICTURE_SHOWN: u64 = 8_192;
+/// Advice that names no maximum is hardly longer.
+const TOKENS_OF_ADVICE: u64 = 2_048;
+/// A model writes more than this to call a tool once.
+const TOKENS_A_CALL: u64 = 16;
+
+/// Words of such tools, and what letters can be written as instead.
+static WORDS: [Word; 3] =
+    [Word::new(b"image_generation"), Word::new(b"advisor"), Word::new(b"\\u")];
+/// Where Anthropic's model is to make a conversation short before it answers.
+static COMPACTS: Word = Word::new(b"\"compact_");
+const COMPACTION: ToolModel = ToolModel {
+    model: Cow::Borrowed(""),
+    likely: Tokens(0),
+    most: None,
+    shown: Tokens(0),
+    most_calls: Some(1),
+};
+static DRAWN: Word = Word::new(b"\"image_gen\"");
+
+/// A tool that asks a model of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolModel {
+    /// The model, by its provider's name. Empty: the one that is asked itself, once more.
+    pub model: Cow<'static, str>,
+    /// What it hardly answers more with, once.
+    pub likely: Tokens,
+    /// What it never answers more with, once. `None`: as much as it can.
+    pub most: Option<Tokens>,
+    /// What it is shown beside the request and what was answered so far.
+    pub shown: Tokens,
+    /// How often it may be asked.
+    most_calls: Option<u64>,
+}
+
+/// Those of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolModels {
+    all: Vec<ToolModel>,
+    /// How often all tools together may be called.
+    most_calls: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct PeekToolUsage<'a> {
+    #[serde(borrow)]
+    image_gen: Option<&'a RawValue>,
+    web_search: Option<PeekSearches>,
+}
+
+#[derive(Deserialize)]
+struct PeekSearches {
+    #[serde(default, deserialize_with = "crate::lenient::count")]
+    num_requests: Option<u64>,
+}
+
+impl ToolModels {
+    /// Takes a member of a request, if it says something of them.
+    pub(crate) fn take(&mut self, name: &str, value: &str) {
+        match name {
+            "tools" => self.all.extend(models(value)),
+            "context_management" if COMPACTS.is_in(value.as_bytes()) => self.all.push(COMPACTION),
+            "max_tool_calls" => self.most_calls = value.parse().ok(),
+            _ => {}
+        }
+    }
+
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.all.iter().map(|tool| &*tool.model).filter(|model| !model.is_empty())
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &ToolModel> {
+        self.all.iter()
+    }
+
+    /// Whether there are none, as in most requests.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// How often one may be asked by an answer of so many tokens at most.
+    #[must_use]
+    pub fn most_calls(&self, tool: &ToolModel, output: Tokens) -> u64 {
+        let said = [tool.most_calls, self.most_calls].into_iter().flatten();
+        said.chain([output.0 / TOKENS_A_CALL]).min().unwrap_or_default().max(1)
+    }
+}
+
+/// Those in the JSON text of a list of tools.
+fn models(tools: &str) -> Vec<ToolModel> {
+    if !WORDS.iter().any(|word| word.is_in(tools.as_bytes())) {
+        return Vec::new();
+    }
+    // Of what is said twice the last holds, as it does for those who read it.
+    let tools = serde_json::from_str::<Vec<Value>>(tools).unwrap_or_default();
+    tools.iter().filter_map(model).collect()
+}
+
+fn model(tool: &Value) -> Option<ToolModel> {
+    let (text, number) = (|name| tool[name].as_str(), |name| tool[name].as_u64());
+    match text("type")? {
+        "image_generation" => {
+            let picture = Picture::of(text("size"), text("quality"));
+            let partials = number("partial_images").unwrap_or(0).min(MOST_PARTIALS);
+            let one = Tokens(picture.most_tokens() + partials * TOKENS_A_PARTIAL);
+            Some(ToolModel {
+                model: text("model").unwrap_or(DEFAULT_PAINTER).to_owned().into(),
+                likely: one,
+                most: Some(one),
+                shown: Tokens(TOKENS_A_PICTURE_SHOWN),
+                most_calls: None,
+            })
+        }
+        kind if kind.starts_with("advisor_") => {
+            let most = number("max_tokens").map(Tokens);
+            let usual = Tokens(TOKENS_OF_ADVICE);
+            Some(ToolModel {
+                model: text("model")?.to_owned().into(),
+                likely: most.map_or(usual, |most| most.min(usual)),
+                most,
+                shown: Tokens(0),
+                most_calls: number("max_uses"),
+            })
+        }
+        _ => None,
+    }
+}
+
+/// What the tool for pictures used, by the JSON text of a response's `tool_usage`. Its `tools` say of
+/// which model.
+pub(crate) fn drawn(tool_usage: &str, tools: Option<&str>) -> Option<Part> {
+    if !DRAWN.is_in(tool_usage.as_bytes()) {
+        return None;
+    }
+    let peek: PeekToolUsage<'_> = serde_json::from_str(tool_usage).ok()?;
+    let mut used = usage::read(peek.image_gen?.get())?;
+    if used.completion_image == Tokens(0) {
+        used.completion_image = used.completion;
+    }
+    let model = tools.and_then(painter).unwrap_or_default();
+    Some(Part { model, ..Part::of("", &used) })
+}
+
+/// The model that is asked for pictures, by the JSON text of a list of tools.
+pub(crate) fn painter(tools: &str) -> Option<ModelName> {
+    Some(ModelName::new(&models(tools).pop()?.model))
+}
+
+/// How often the web was searched, by the same.
+pub(crate) fn searched(tool_usage: &str) -> Option<u64> {
+    let peek: PeekToolUsage<'_> = serde_json::from_str(tool_usage).ok()?;
+    peek.web_search?.num_requests
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(tools: &str, calls: Option<&str>) -> ToolModels {
+        let mut read = ToolModels::default();
+        read.take("tools", tools);
+        calls.into_iter().for_each(|calls| read.take("max_tool_calls", calls));
+        read
+    }
+
+    #[test]
+    fn a_request_names_the_models_of_its_tools() {
+        for (tools, expected) in [
+            (r#"[{"type":"function","name":"image_generation","model":"m"}]"#, ""),
+            (r#"[{"type":"image_generation"}]"#, "gpt-image-1"),
+            (r#"[{"type":"image\u005fgeneration","model":"m"}]"#, "m"),
+            (r#"[{"name":"f"},{"type":"advisor_20260301","model":"opus"}]"#, "opus"),
+            (r#"[{"type":"image_generation","model":"a","model":"b"}]"#, "b"),
+            (r#"[7,{"type":"advisor_20260301"},{"type":"advisor_20260301","model":7}]"#, ""),
+            (r#"{"type":"image_generation"}"#, ""),
+        ] {
+            let read = read(tools, None);
+            let names: Vec<&str> = read.iter().map(|tool| &*tool.model).collect();
+            assert_eq!(names.join(" "), expected, "{tools}");
+        }
+    }
+
+    #[test]
+    fn what_a_tool_may_use_is_bounded_by_what_it_is_told() {
+        let one = |tools: &str, calls, output| {
+            let read = read(tools, calls);
+            let tool = read.iter().next().expect("there is one").clone();
+            (tool.likely.0, tool.most.map(|most| most.0), read.most_calls(&tool, Tokens(output)))
+        };
+        let low = r#"[{"type":"image_generation","quality":"low","size":"1024x1024"}]"#;
+        assert_eq!(one(low, None, 160), (272, Some(272), 10));
+        assert_eq!(one(low, Some("3"), 160), (272, Some(272), 3));
+        assert_eq!(one(low, None, 5), (272, Some(272), 1));
+        let shown = r#"[{"type":"image_generation","partial_images":9}]"#;
+        assert_eq!(one(shown, Some("1"), 160), (6_540, Some(6_540), 1));
+        let advisor = r#"[{"type":"advisor_20260301","model":"m","max_uses":2}]"#;
+        assert_eq!(one(advisor, None, 1_600), (2_048, None, 2));
+        let short = r#"[{"type":"advisor_20260301","model":"m","max_tokens":1024}]"#;
+        assert_eq!(one(short, None, 1_600), (1_024, Some(1_024), 100));
+    }
+
+    #[test]
+    fn an_answer_tells_what_was_drawn_and_searched() {
+        let told = r#"{"image_gen":{"input_tokens":9,"output_tokens":40,"total_tokens":49,
+            "input_tokens_details":{"image_tokens":4,"text_tokens":5},
+            "output_tokens_details":{"image_tokens":38,"text_tokens":2}},
+            "web_search":{"num_requests":3}}"#;
+        let part = drawn(told, Some(r#"[{"type":"image_generation","model":"p"}]"#));
+        let part = part.expect("it is told");
+        assert_eq!(
+            (part.model.as_str(), part.prompt, part.prompt_image),
+            ("p", Tokens(9), Tokens(4))
+        );
+        assert_eq!((part.completion, part.completion_image), (Tokens(40), Tokens(38)));
+        assert_eq!(searched(told), Some(3));
+        let bare = drawn(r#"{"image_gen":{"input_tokens":9,"output_tokens":40}}"#, None);
+        let bare = bare.expect("it is told");
+        assert_eq!((bare.model.as_str(), bare.completion_image), ("", Tokens(40)));
+        let none = r#"{"image_gen":{"input_tokens":0,"output_tokens":0,"total_tokens":0}}"#;
+        assert_eq!(drawn(none, None), None);
+        assert_eq!((drawn("7", None), searched("7")), (None, None));
+    }
+}
