@@ -8,6 +8,7 @@ use dunlin_types::{SearchSize, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::tool_models::searched;
 use crate::word::Word;
 
 /// Items of OpenAI's responses.
@@ -31,6 +32,8 @@ struct Peek<'a> {
     usage: Option<PeekUsage>,
     #[serde(borrow, default)]
     output: Vec<Item<'a>>,
+    #[serde(borrow)]
+    tool_usage: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -39,6 +42,14 @@ struct Item<'a> {
     r#type: Cow<'a, str>,
     #[serde(borrow)]
     container_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    action: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct PeekAction<'a> {
+    #[serde(borrow)]
+    r#type: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
@@ -105,10 +116,11 @@ impl Tools {
     /// Those that a whole answer tells of.
     #[must_use]
     pub(crate) fn of_answer(body: &[u8]) -> Self {
-        let Ok(Peek { usage, output }) = serde_json::from_slice(body) else {
+        let Ok(Peek { usage, output, tool_usage }) = serde_json::from_slice(body) else {
             return Self::default();
         };
         let counted = usage.and_then(|usage| usage.server_tool_use?.web_search_requests);
+        let counted = tool_usage.and_then(|used| searched(used.get())).or(counted);
         let items = Self::of_items(&output);
         Self { web_searches: counted.unwrap_or(items.web_searches), ..items }
     }
@@ -124,14 +136,14 @@ impl Tools {
     }
 
     fn of_items(items: &[Item<'_>]) -> Self {
-        let count = |kind| items.iter().filter(|item| item.r#type == kind).count() as u64;
+        let of = |kind| items.iter().filter(move |item| item.r#type == kind);
         // Code that is run again in a container does not begin another session.
         let code = items.iter().filter(|item| item.r#type == CODE);
         let containers: BTreeSet<Option<&str>> =
             code.map(|item| item.container_id.as_deref()).collect();
         Self {
-            web_searches: count(WEB_SEARCH),
-            file_searches: count(FILE_SEARCH),
+            web_searches: of(WEB_SEARCH).filter(|item| item.searches()).count() as u64,
+            file_searches: of(FILE_SEARCH).count() as u64,
             code_sessions: containers.len() as u64,
         }
     }
@@ -151,6 +163,16 @@ impl Tools {
     pub(crate) fn counted_in(self, usage: Usage) -> Usage {
         let Self { web_searches, file_searches, code_sessions } = self;
         Usage { web_searches, file_searches, code_sessions, ..usage }
+    }
+}
+
+impl Item<'_> {
+    /// Whether a look at the web was a search: pages that are opened, and looked through, cost nothing.
+    fn searches(&self) -> bool {
+        let action = self
+            .action
+            .and_then(|action| serde_json::from_str::<PeekAction<'_>>(action.get()).ok());
+        action.is_none_or(|action| action.r#type == "search")
     }
 }
 
@@ -192,6 +214,17 @@ mod tests {
                 tools(1, 0, 2),
             ),
             (r#"{"output":[{"type":"code_interpreter_call"}]}"#, tools(0, 0, 1)),
+            (
+                r#"{"output":[{"type":"web_search_call","action":{"type":"search","query":"a"}},
+                    {"type":"web_search_call","action":{"type":"open_page","url":"u"}},
+                    {"type":"web_search_call","action":{"type":"find_in_page","url":"u"}}]}"#,
+                tools(1, 0, 0),
+            ),
+            (
+                r#"{"output":[{"type":"web_search_call","action":{"type":"search"}}],
+                    "tool_usage":{"image_gen":null,"web_search":{"num_requests":3}}}"#,
+                tools(3, 0, 0),
+            ),
             (r#"{"usage":{"server_tool_use":{"web_search_requests":3}}}"#, tools(3, 0, 0)),
             (r#"{"output":[{"type":"message","content":"file_search_call"}]}"#, tools(0, 0, 0)),
             (r#"{"output":"code_interpreter_call"}"#, tools(0, 0, 0)),
