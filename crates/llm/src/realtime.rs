@@ -5,8 +5,12 @@ use std::borrow::Cow;
 use dunlin_types::{Tokens, Usage};
 use serde::Deserialize;
 
+mod transcripts;
+
+pub use transcripts::{Heard, Session, Transcript, Transcription};
+
 /// What an event of the server's says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "it is read and taken apart at once, and never kept")]
 pub enum Event {
     /// A model begins to answer.
@@ -15,8 +19,10 @@ pub enum Event {
     Text(u64),
     /// Its answer is over. What it used, if that is told.
     Done(Option<Usage>),
-    /// From here on its answers are as long as this at most, unless more is said when one is asked for.
-    Session(Longest),
+    /// How the session is from here on.
+    Session(Session),
+    /// Something becomes of what was heard.
+    Heard(Heard),
     /// Something that was asked for is not done.
     Refused,
     /// Anything else.
@@ -122,48 +128,55 @@ pub fn read_event(text: &[u8]) -> Event {
         kind if kind.ends_with("text.delta") || kind.ends_with("transcript.delta") => {
             Event::Text(event.delta.map_or(0, |delta| delta.len() as u64))
         }
-        "session.created" | "session.updated" => {
-            #[derive(Deserialize)]
-            struct Told {
-                session: Bounded,
-            }
-            serde_json::from_slice::<Told>(text).map_or(Event::Other, |told| {
-                Event::Session(told.session.longest().unwrap_or_default())
-            })
-        }
-        _ => Event::Other,
+        "session.created"
+        | "session.updated"
+        | "transcription_session.created"
+        | "transcription_session.updated" => Event::Session(Session::read(text)),
+        kind => Heard::read(kind, text).map_or(Event::Other, Event::Heard),
     }
 }
 
-/// An answer that is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked {
-    /// How long it may be; `None`: as the session says.
-    pub longest: Option<Longest>,
+/// What an event of the client's asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// An answer, as long as this; `None`: as the session says.
+    Answer(Option<Longest>),
+    /// That the session be another.
+    Session(Session),
+    /// That the sound so far be a turn of the conversation.
+    Commit,
+    /// That this sound be heard.
+    Sound,
+    /// Anything else.
+    Other,
 }
 
-/// What answer an event of the client's asks a model for, if it does.
-#[must_use]
-pub fn read_asked(text: &[u8]) -> Option<Asked> {
+/// How long the answer may be that an event asks for. However badly that is written, a provider may
+/// give it.
+fn longest_of(text: &[u8]) -> Option<Longest> {
     #[derive(Deserialize)]
     struct Wanted {
         response: Bounded,
     }
-    if !asks_for_answer(text) {
-        return None;
-    }
-    // However badly the rest is written, a provider may answer it.
-    let wanted = serde_json::from_slice::<Wanted>(text).ok();
-    Some(Asked { longest: wanted.and_then(|wanted| wanted.response.longest()) })
+    serde_json::from_slice::<Wanted>(text).ok()?.response.longest()
 }
 
-fn asks_for_answer(text: &[u8]) -> bool {
+/// Reads one event of the client's.
+#[must_use]
+pub fn read_asked(text: &[u8]) -> Asked {
     #[derive(Deserialize)]
-    struct Asked<'a> {
+    struct Wire<'a> {
         #[serde(borrow, rename = "type")]
         kind: Cow<'a, str>,
     }
-    serde_json::from_slice::<Asked<'_>>(text).is_ok_and(|asked| asked.kind == "response.create")
+    let Ok(Wire { kind }) = serde_json::from_slice(text) else { return Asked::Other };
+    match &*kind {
+        "response.create" => Asked::Answer(longest_of(text)),
+        "session.update" | "transcription_session.update" => Asked::Session(Session::read(text)),
+        "input_audio_buffer.commit" => Asked::Commit,
+        "input_audio_buffer.append" => Asked::Sound,
+        _ => Asked::Other,
+    }
 }
 
 impl Counts {
@@ -187,6 +200,11 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn written_by(model: &str) -> Session {
+        let transcription = Some(Transcription::On(Some(model.to_owned())));
+        Session { transcription, ..Session::default() }
+    }
 
     #[test]
     fn what_an_event_says_is_read() {
@@ -216,16 +234,25 @@ mod tests {
             ),
             (r#"{"type":"response.done","response":{"status":"failed"}}"#, Event::Done(None)),
             (r#"{"type":"error"}"#, Event::Refused),
-            (r#"{"type":"session.updated"}"#, Event::Other),
-            (r#"{"type":"session.created","session":{}}"#, Event::Session(Longest::Any)),
+            (r#"{"type":"session.updated"}"#, Event::Session(Session::default())),
             (
                 r#"{"type":"session.updated","session":{"max_response_output_tokens":"inf"}}"#,
-                Event::Session(Longest::Any),
+                Event::Session(Session::default()),
             ),
             (
                 r#"{"type":"session.updated","session":{"max_output_tokens":9,"tools":[]}}"#,
-                Event::Session(Longest::Tokens(Tokens(9))),
+                Event::Session(Session {
+                    longest: Longest::Tokens(Tokens(9)),
+                    ..Session::default()
+                }),
             ),
+            (
+                r#"{"type":"transcription_session.created",
+                    "session":{"input_audio_transcription":{"model":"w"}}}"#,
+                Event::Session(written_by("w")),
+            ),
+            (r#"{"type":"input_audio_buffer.committed"}"#, Event::Heard(Heard::Committed)),
+            (r#"{"type":"conversation.item.added"}"#, Event::Other),
             ("nonsense", Event::Other),
         ] {
             assert_eq!(read_event(event.as_bytes()), said, "{event}");
@@ -234,24 +261,36 @@ mod tests {
 
     #[test]
     fn a_client_asks_in_whatever_way_json_is_written() {
-        for (event, asks) in [
-            (r#"{"type":"response.create"}"#, Some(None)),
-            (r#"{"response":{"type":"x"}, "type" : "response\u002ecreate"}"#, Some(None)),
-            (r#"{"type":"response.create","response":{},"response":7}"#, Some(None)),
+        for (event, asked) in [
+            (r#"{"type":"response.create"}"#, Asked::Answer(None)),
+            (r#"{"response":{"type":"x"}, "type" : "response\u002ecreate"}"#, Asked::Answer(None)),
+            (r#"{"type":"response.create","response":{},"response":7}"#, Asked::Answer(None)),
             (
                 r#"{"type":"response.create","response":{"max_output_tokens":5}}"#,
-                Some(Some(Longest::Tokens(Tokens(5)))),
+                Asked::Answer(Some(Longest::Tokens(Tokens(5)))),
             ),
             (
                 r#"{"type":"response.create","response":{"max_response_output_tokens":"inf"}}"#,
-                Some(Some(Longest::Any)),
+                Asked::Answer(Some(Longest::Any)),
             ),
-            (r#"{"type":"response.cancel","event_id":"response.create"}"#, None),
-            (r#"{"type":["response.create"]}"#, None),
-            ("response.create", None),
+            (r#"{"type":"response.cancel","event_id":"response.create"}"#, Asked::Other),
+            (r#"{"type":["response.create"]}"#, Asked::Other),
+            ("response.create", Asked::Other),
+            (
+                r#"{"type":"session\u002eupdate","session":{"audio":{"input":
+                    {"transcription":{"mod\u0065l":"w"}}}}}"#,
+                Asked::Session(written_by("w")),
+            ),
+            (
+                r#"{"type":"transcription_session.update","session":
+                    {"input_audio_transcription":{"model":"w"}}}"#,
+                Asked::Session(written_by("w")),
+            ),
+            (r#"{"type":"session.update"}"#, Asked::Session(Session::default())),
+            (r#"{"type":"input_audio_buffer.commit"}"#, Asked::Commit),
+            (r#"{"type":"input_audio_buffer.append","audio":"AAAA"}"#, Asked::Sound),
         ] {
-            let asks = asks.map(|longest| Asked { longest });
-            assert_eq!(read_asked(event.as_bytes()), asks, "{event}");
+            assert_eq!(read_asked(event.as_bytes()), asked, "{event}");
         }
     }
 }

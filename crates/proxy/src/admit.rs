@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use dunlin_admission::{Bounds, Counted, Demand, Permit, Refusal};
 use dunlin_llm::{BadRequest, Bound, ChatRequest, ClientCredential, Extras, Unseen};
-use dunlin_router::{Candidates, NoRoute, candidates, served};
+use dunlin_router::{Candidates, NoRoute, candidates};
 use dunlin_state::Rank;
 use dunlin_types::{Line, Served, Tokens};
 

@@ -285,8 +285,13 @@ impl Bill {
     }
 
     /// The client is passed on a failure, as it came.
-    pub(crate) fn failed_with(mut self, status: u16) {
-        self.faulted(Fault { status, ..Fault::default() });
+    pub(crate) fn failed_with(self, status: u16) {
+        self.failed(Fault { status, ..Fault::default() });
+    }
+
+    /// The same of one that is told in other words.
+    pub(crate) fn failed(mut self, fault: Fault) {
+        self.faulted(fault);
         self.settle(Outcome::Failure, &Usage::default());
     }
 

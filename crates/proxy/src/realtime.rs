@@ -13,6 +13,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use dunlin_admission::Demand;
+use dunlin_llm::realtime::Transcription;
 use dunlin_llm::{BadRequest, Endpoint, Labels, decoded};
 use dunlin_router::{Deployment, Group, served};
 use dunlin_types::Tokens;
@@ -36,6 +37,7 @@ mod frames;
 mod handshake;
 pub(crate) mod secrets;
 mod talk;
+mod transcripts;
 mod turns;
 
 /// What goes upstream of a client's headers.
@@ -84,8 +86,19 @@ async fn conduct(
     let uri = request.uri().clone();
     let detour = request.extensions().get::<Detour>().cloned();
     let secret = pass.as_ref().map(Pass::upstream);
-    let asker =
-        Asker { proxy: proxied, call: asked, headers, uri, pass, origin, model, served, detour };
+    let transcription = pass.as_ref().and_then(Pass::transcription).or(intended(&query.rest));
+    let asker = Asker {
+        proxy: proxied,
+        call: asked,
+        headers,
+        uri,
+        pass,
+        origin,
+        model,
+        served,
+        transcription,
+        detour,
+    };
     let (mut bill, told) = asker.admit(caller).await?;
 
     let headers = &outgoing(request.headers(), offered);
@@ -177,6 +190,12 @@ impl Query {
         }
         Self { model, rest: rest.join("&") }
     }
+}
+
+/// Who writes down what is heard, as a query says it: nothing else may be asked for.
+fn intended(query: &str) -> Option<Transcription> {
+    let is_asked = query.split('&').any(|pair| pair == "intent=transcription");
+    is_asked.then_some(Transcription::On(None))
 }
 
 /// The client's part of the handshake. Extensions are not offered: frames are looked at.

@@ -168,6 +168,37 @@ pub fn of_models(catalog: &Catalog, access: Option<Access<'_>>, asked: Asked<'_>
     served
 }
 
+/// What serves a model that works in a conversation beside the one of `by`, such as one that writes
+/// down what is heard. It is known by its provider's name.
+///
+/// # Errors
+/// [`NoRoute`].
+pub fn beside(
+    catalog: &Catalog,
+    access: Option<Access<'_>>,
+    by: &Deployment,
+    model: &str,
+) -> Result<Served, NoRoute> {
+    let providers = [&*by.provider];
+    let find = |access| theirs(catalog, access, &providers, model);
+    if let Some(group) = find(access) {
+        let mut served = Served::from(&group.name);
+        group.deployments.iter().for_each(|by| served::add(&mut served, catalog, by, model));
+        return Ok(served);
+    }
+    let model = model.to_owned();
+    if let Some(region) = bound_to(access, |access| find(access).is_some()) {
+        return Err(NoRoute::OutOfRegion { model, region });
+    }
+    if access.as_ref().is_some_and(Access::is_restricted) {
+        let by = refuser(catalog, access, &providers, &model);
+        return Err(NoRoute::NotAllowed { model, by });
+    }
+    let mut served = Served { unclear: true, ..Served::from(&*model) };
+    usable(catalog, access, &providers).for_each(|by| served.called(&by.group));
+    Ok(served)
+}
+
 /// The region that the caller is bound to, if somebody `is_away`: would lend to one who is bound to
 /// none.
 fn bound_to<'a>(
@@ -260,6 +291,16 @@ fn of_model(
             return Some(Lenders { renamed: Some(model.to_owned()), ..of_group(group) });
         }
     }
+    theirs(catalog, access, providers, model).map(of_group)
+}
+
+/// Those whose model that is by its provider's name.
+fn theirs(
+    catalog: &Catalog,
+    access: Option<Access<'_>>,
+    providers: &[&str],
+    model: &str,
+) -> Option<Group> {
     let theirs = usable(catalog, access, providers)
         .filter(|known| is_called(known, model) || wildcard::matches(&known.target.model, model));
     // An exact name says more than a star.
@@ -268,7 +309,7 @@ fn of_model(
         theirs.retain(|known| is_called(known, model));
     }
     let name = Arc::clone(&theirs.first()?.group);
-    Some(of_group(Group { name, deployments: theirs }))
+    Some(Group { name, deployments: theirs })
 }
 
 fn of_group(group: Group) -> Lenders {

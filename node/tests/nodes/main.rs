@@ -58,6 +58,7 @@ mod passed_paths;
 mod permissions;
 mod prices;
 mod realtime;
+mod realtime_transcripts;
 mod realtime_turns;
 mod recovery;
 mod relay;

@@ -18,6 +18,8 @@ const LONGEST_PROMPT: Tokens = Tokens(1_048_576);
 /// What bounds the cost of a request to whose prompt the provider adds something, in words.
 const WHOLE_PROMPT: &str = "a prompt to which its provider adds nothing (no addresses, files, \
      earlier turns or tools that search), and a limit on the answer";
+/// Milliseconds of sound that are taken for a token, as OpenAI hears.
+const MILLIS_A_TOKEN: u64 = 100;
 /// A prompt may be written to the provider's cache, which can be dearer than to read it.
 const KINDS: &[Kind] = &[Kind::CacheWrite];
 /// The same, of a prompt that may be kept for an hour.
@@ -127,6 +129,24 @@ fn most_prompt(seen: Tokens, unseen: Unseen, (model, longest): (&str, Option<Tok
 /// What bounds the cost of a request, in words: `answer` does that of the length of its answer.
 pub(crate) fn bounded_by(unseen: Unseen, answer: &'static str) -> &'static str {
     if unseen.added { WHOLE_PROMPT } else { answer }
+}
+
+/// The tokens of so many milliseconds of sound.
+pub(crate) fn tokens_of_sound(millis: u64) -> Tokens {
+    Tokens(millis.div_ceil(MILLIS_A_TOKEN))
+}
+
+/// What it may cost to write down so much sound. Nobody speaks more tokens than are heard.
+pub(crate) fn of_sound(pricing: &Pricing, millis: u64) -> Bounds {
+    if pricing.price().is_none() {
+        return unknown(pricing);
+    }
+    let tokens = tokens_of_sound(millis);
+    let units = Units { millis_in: millis, ..Units::default() };
+    let ask =
+        Ask { prompt: tokens, output: tokens, kinds: KINDS_OF_MEDIA, units, ..Ask::default() };
+    let most = pricing.most(&ask);
+    larger(Bounds::UNKNOWN, Bounds { likely: most, most })
 }
 
 /// What a call may cost of which no more is known than how long its prompt and its answers may be: a

@@ -62,6 +62,11 @@ impl Bill {
         }
     }
 
+    /// A sound was heard, of so many milliseconds as its provider says; 0 if it does not.
+    pub(crate) fn listened(&mut self, millis: u64) {
+        self.tariff.media.millis = millis;
+    }
+
     /// Whether an answer that is a sound is charged by its seconds.
     pub(crate) fn wants_seconds(&self) -> bool {
         self.tariff.pricing.price().is_some_and(Price::has_seconds_made)

@@ -7,8 +7,7 @@ use dunlin_llm::{Endpoint, Media, Tier, Usage};
 use dunlin_router::{Deployment, context};
 use dunlin_types::{NanoUsd, Tokens};
 
-/// Milliseconds of sound that are taken for a token, as OpenAI hears.
-const MILLIS_A_TOKEN: u64 = 100;
+use crate::attempts::hold::tokens_of_sound;
 
 /// By what a request is charged.
 pub(super) struct Tariff {
@@ -51,7 +50,7 @@ impl Tariff {
             0 => text,
             _ if self.pricing.price().is_some_and(Price::has_seconds_sent) => Usage::default(),
             millis => {
-                let prompt_audio = Tokens(millis.div_ceil(MILLIS_A_TOKEN));
+                let prompt_audio = tokens_of_sound(millis);
                 Usage { prompt: text.prompt + prompt_audio, prompt_audio, ..text }
             }
         }

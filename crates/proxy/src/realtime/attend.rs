@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use axum::http::Method;
-use dunlin_llm::realtime::read_event;
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::Deployment;
 use dunlin_upstream::Conversation;
@@ -49,8 +48,8 @@ impl Talk {
         ending.over(matches!(end, End::UpstreamGone));
         let (proxy, by) = (self.turns.proxy().clone(), Arc::clone(self.turns.by()));
         debug!(model = %self.turns.model(), "a call is over: {}", end.words().1);
-        // An answer that was begun and not counted is estimated.
-        drop(self.turns);
+        // An answer that was begun and not counted is estimated; so is a transcript.
+        drop((self.turns, self.transcripts));
         if !is_over && !hang_up(&proxy, &by, id).await {
             warn!(
                 deployment.id = %by.id,
@@ -63,7 +62,7 @@ impl Talk {
     /// A call that its provider has ended is one whose client is gone.
     async fn listen(&self, beside: &mut Beside, open: &Open) -> End {
         loop {
-            let may_leave = !self.turns.are_given();
+            let may_leave = self.is_idle();
             let heard = tokio::select! {
                 heard = tokio::time::timeout(IDLE, beside.next()) => heard,
                 () = open.leaving.cancelled(), if may_leave => return End::Leaving,
@@ -79,7 +78,7 @@ impl Talk {
                 }
                 Ok(Some(Err(_)) | None) => return End::UpstreamGone,
             };
-            if let Err(refused) = self.turns.hear(read_event(text.as_bytes())).await {
+            if let Err(refused) = self.hear(text.as_bytes()).await {
                 return End::Unasked(refused);
             }
         }

@@ -15,6 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use dunlin_admission::{Demand, Entry};
+use dunlin_llm::realtime::Session;
 use dunlin_llm::{BadRequest, Endpoint, Upload, decoded};
 use dunlin_providers::ProviderError;
 use dunlin_providers::sigv4::path_segment;
@@ -25,6 +26,7 @@ use serde_json::{Value, json};
 
 use super::attend::hang_up;
 use super::talk::Talk;
+use super::transcripts::writers;
 use super::turns::{self, Asker};
 use super::{model, speakers};
 use crate::attempts::entry;
@@ -66,6 +68,9 @@ async fn conduct(
     let pass = Pass::shown(&proxy.0.ids, &serving.settings, &head.headers);
     let model = model(pass.as_ref(), offer.model.clone())?;
     let group = speakers(&serving, &caller, pass.as_ref(), &model)?;
+    let told = offer.session.as_ref().and_then(|session| Session::of(session).transcription);
+    let transcription = told.or_else(|| pass.as_ref()?.transcription());
+    let group = writers(&serving, &caller, group, transcription.as_ref())?;
     let origin = call.client.origin(&serving.settings, &head.headers, &labels)?;
     let (secret, owner) = (pass.as_ref().map(Pass::upstream), caller.owner());
     let asker = Asker {
@@ -78,6 +83,7 @@ async fn conduct(
         origin,
         model,
         served: served(&serving.catalog, &group),
+        transcription,
     };
     let (bill, told) = asker.admit(caller).await?;
     let wanted = Wanted { request: call.id, group: &group, tags: bill.tags() };

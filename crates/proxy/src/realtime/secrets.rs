@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
 use bytes::Bytes;
+use dunlin_llm::realtime::Session;
 use dunlin_llm::{BadRequest, Endpoint, check_object};
 use dunlin_providers::ProviderError;
 use dunlin_router::{Deployment, served};
@@ -14,6 +15,7 @@ use dunlin_types::{Tokens, UnixMillis};
 use serde_json::{Map, Value, json};
 
 use super::speakers;
+use super::transcripts::writers;
 use crate::Proxy;
 use crate::attempts::hold;
 use crate::realtime;
@@ -47,6 +49,9 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     let (asking, caller) = (posted.asking(proxy, call), &posted.caller);
     let Wanted { mut body, model, place } = Wanted::read(&posted.body)?;
     let group = speakers(&posted.serving, caller, None, &model)?;
+    let transcription = Session::of(&body["session"]).transcription;
+    let beside = transcription.as_ref().filter(|_| place == MODELS[0]);
+    let group = writers(&posted.serving, caller, group, beside)?;
 
     // What is said with it will cost something.
     let costs = group.deployments.iter().map(|by| hold::unknown(&by.price));
@@ -58,6 +63,7 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     if let Some(named) = body["session"].pointer_mut(place) {
         *named = json!(by.target.sent_model());
     }
+    let writer = Session::of(&body["session"]).transcription;
     let asked = send(ROUTE, "application/json", Bytes::from(body.to_string()))?;
     let answer = asking.send(attempt, asked, (bill, told)).await?;
     let Whole { told, bill, body } = answer.whole().await?;
@@ -65,7 +71,7 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
         return Err(bill.fail(Refused::Answered(Box::new(no_secret(&by)))));
     };
     bill.delivered_free();
-    let pass = Pass::new(caller, (&by.id, &model), &secret, ends);
+    let pass = Pass::new(caller, (&by.id, &model), &secret, ends).written_by(writer);
     let (secret, ends) = (json!(pass.seal(&proxy.0.ids)), json!(ends.0 / 1000));
     // The provider's may stand in its session too.
     if let Some(inner) = answer.pointer_mut("/session/client_secret") {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dunlin_admission::Entry;
-use dunlin_llm::realtime::{read_asked, read_event};
+use dunlin_llm::realtime::{Asked, read_asked, read_event};
 use dunlin_router::Deployment;
 use dunlin_types::MonoMillis;
 use dunlin_upstream::Conversation;
@@ -19,6 +19,7 @@ use tracing::debug;
 
 use crate::Proxy;
 use crate::realtime::frames::{self, Frames, TooLong};
+use crate::realtime::transcripts::Transcripts;
 use crate::realtime::turns::{Asker, Turns};
 use crate::response::error::Failed;
 use crate::server::Open;
@@ -37,6 +38,7 @@ const CANCEL: &str = r#"{"type":"response.cancel"}"#;
 /// A conversation.
 pub(super) struct Talk {
     pub(super) turns: Turns,
+    pub(super) transcripts: Transcripts,
     /// Its place there: given back when the conversation is over.
     _place: Option<Entry>,
 }
@@ -50,7 +52,7 @@ pub(super) enum End {
     Lasted,
     /// This node leaves.
     Leaving,
-    /// An answer was not admitted that was asked for.
+    /// An answer or a transcript was not admitted that was asked for.
     Refused(Failed),
     /// The same of one that its provider has begun unasked.
     Unasked(Failed),
@@ -77,7 +79,35 @@ impl Talk {
         if let Some(place) = &mut place {
             place.spend_nothing();
         }
-        Self { turns: Turns::new(asker, deployment), _place: place }
+        let asker = Arc::new(asker);
+        let turns = Turns::new(Arc::clone(&asker), Arc::clone(&deployment));
+        Self { turns, transcripts: Transcripts::new(asker, deployment), _place: place }
+    }
+
+    /// Whether nothing is answered or written down.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.turns.are_given() && !self.transcripts.are_open()
+    }
+
+    /// What an event of the client's does to the bills. An error ends the conversation.
+    async fn ask(&self, text: &[u8]) -> Result<(), Failed> {
+        match read_asked(text) {
+            Asked::Answer(longest) => self.turns.ask(longest).await,
+            Asked::Session(session) => self.transcripts.want(session).await,
+            Asked::Commit => self.transcripts.commit().await,
+            Asked::Sound => {
+                self.transcripts.sound(text.len());
+                Ok(())
+            }
+            Asked::Other => Ok(()),
+        }
+    }
+
+    /// The same of the provider's.
+    pub(super) async fn hear(&self, text: &[u8]) -> Result<(), Failed> {
+        let event = read_event(text);
+        self.transcripts.hear(&event).await?;
+        self.turns.hear(event).await
     }
 
     pub(super) async fn run(self, client: Upgraded, upstream: Conversation, open: &Open) {
@@ -94,7 +124,7 @@ impl Talk {
             () = open.cut.cancelled() => End::Cut,
         };
         let has_closed = up.frames.has_closed() || down.frames.has_closed();
-        let is_broken = matches!(end, End::UpstreamGone) && (self.turns.are_given() || !has_closed);
+        let is_broken = matches!(end, End::UpstreamGone) && (!self.is_idle() || !has_closed);
         ending.over(is_broken);
         let (code, reason) = end.words();
         debug!(model = %self.turns.model(), "a conversation is over: {reason}");
@@ -121,7 +151,8 @@ impl Talk {
         drop(tokio::time::timeout(FAREWELL, farewell).await);
     }
 
-    /// Passes what the client says. What asks for an answer waits until that is admitted.
+    /// Passes what the client says. What asks for an answer, or for a transcript, waits until that is
+    /// admitted.
     async fn pass_up(
         &self,
         from: &mut (impl AsyncRead + Unpin),
@@ -136,10 +167,10 @@ impl Talk {
             if side.frames.push(&piece[..length], &mut texts) == Err(TooLong) {
                 return End::FrameTooLong;
             }
-            if let Some(asked) = texts.drain(..).find_map(|text| read_asked(&text.bytes))
-                && let Err(refused) = self.turns.ask(asked).await
-            {
-                return End::Refused(refused);
+            for text in texts.drain(..) {
+                if let Err(refused) = self.ask(&text.bytes).await {
+                    return End::Refused(refused);
+                }
             }
             side.is_whole = false;
             if to.write_all(&piece[..length]).await.is_err() {
@@ -161,7 +192,7 @@ impl Talk {
     ) -> End {
         let (mut piece, mut texts) = (vec![0; PIECE_BYTES], Vec::new());
         loop {
-            let may_leave = !self.turns.are_given() && side.is_whole;
+            let may_leave = self.is_idle() && side.is_whole;
             let read = tokio::select! {
                 read = from.read(&mut piece) => read,
                 () = open.leaving.cancelled(), if may_leave => return End::Leaving,
@@ -173,7 +204,7 @@ impl Talk {
             }
             let (mut passed, mut refused) = (length, None);
             for text in texts.drain(..) {
-                if let Err(why) = self.turns.hear(read_event(&text.bytes)).await {
+                if let Err(why) = self.hear(&text.bytes).await {
                     (passed, refused) = (text.end, Some(why));
                     break;
                 }
@@ -213,7 +244,7 @@ impl End {
             Self::Silent => (1001, "no message for 10 minutes"),
             Self::Lasted => (1001, "a conversation may last 2 hours: connect again"),
             Self::Leaving => (1001, "this node is stopping: connect again"),
-            Self::Refused(_) | Self::Unasked(_) => (1008, "the next answer was not admitted"),
+            Self::Refused(_) | Self::Unasked(_) => (1008, "what comes next was not admitted"),
             Self::Cut => (1001, "this node ends: connect again"),
         }
     }

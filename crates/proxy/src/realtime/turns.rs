@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::http::{HeaderMap, Uri};
 use dunlin_admission::{Bounds, Demand};
 use dunlin_journal::{Origin, Outcome};
-use dunlin_llm::realtime::{Asked, Event, Longest};
+use dunlin_llm::realtime::{Event, Longest, Transcription};
 use dunlin_router::Deployment;
 use dunlin_types::{Served, Tokens};
 use tokio::sync::Mutex;
@@ -39,6 +39,8 @@ pub(super) struct Asker {
     /// The model, as the client names it, and the group that it stands for.
     pub(super) model: String,
     pub(super) served: Served,
+    /// Who writes down what is heard, as far as that is known at the start.
+    pub(super) transcription: Option<Transcription>,
     /// Says when this node knows too little to go on.
     pub(super) detour: Option<Detour>,
 }
@@ -50,7 +52,7 @@ impl Asker {
     }
 
     /// A call of the conversation's.
-    fn again(&self) -> Call {
+    pub(super) fn again(&self) -> Call {
         let call = Call::of_headers(&self.proxy, self.call.endpoint, &self.headers);
         Call { call_id: self.call.call_id.clone(), ..call }.named(self.call.call_type)
     }
@@ -101,18 +103,23 @@ impl Asker {
         admitted.inspect_err(|failed| refused::note(&self.proxy, &call, failed))
     }
 
-    async fn admit_answer(&self, call: &Call, answer: Answer<'_>) -> Result<Bill, Failed> {
+    /// Finds out who asks, and whether he still may.
+    pub(super) async fn identify(&self, call: &Call) -> Result<Caller, Failed> {
         if let Some(detour) = &self.detour {
             detour.stays().await?;
         }
         let serving = self.proxy.0.serving.load_full();
-        let caller = match &self.pass {
+        Ok(match &self.pass {
             Some(pass) => {
                 call.known.is_of(pass.who());
                 pass.bearer(&self.proxy, &self.uri).await?
             }
             None => call.identify(&self.proxy, &serving, &self.headers, &self.uri).await?,
-        };
+        })
+    }
+
+    async fn admit_answer(&self, call: &Call, answer: Answer<'_>) -> Result<Bill, Failed> {
+        let caller = self.identify(call).await?;
         let mut bill = self.admit_called(call, caller, Some(answer)).await?.0;
         bill.served_by(answer.by);
         Ok(bill)
@@ -136,7 +143,7 @@ pub(super) fn cost(by: &Deployment) -> Bounds {
 
 /// The answers of a conversation.
 pub(super) struct Turns {
-    asker: Asker,
+    asker: Arc<Asker>,
     by: Arc<Deployment>,
     bills: Mutex<Bills>,
     /// Whether any is being given.
@@ -157,7 +164,7 @@ struct Bills {
 }
 
 impl Turns {
-    pub(super) fn new(asker: Asker, by: Arc<Deployment>) -> Self {
+    pub(super) fn new(asker: Arc<Asker>, by: Arc<Deployment>) -> Self {
         Self { asker, by, bills: Mutex::default(), given: AtomicBool::new(false) }
     }
 
@@ -179,7 +186,7 @@ impl Turns {
     }
 
     /// The client asks for an answer.
-    pub(super) async fn ask(&self, Asked { longest }: Asked) -> Result<(), Failed> {
+    pub(super) async fn ask(&self, longest: Option<Longest>) -> Result<(), Failed> {
         let mut bills = self.bills.lock().await;
         if bills.asked.is_none() {
             bills.asked = Some(self.admit_next(&bills, longest).await?);
@@ -194,7 +201,7 @@ impl Turns {
 
     /// What one event does to the bills. An error ends the conversation.
     pub(super) async fn hear(&self, event: Event) -> Result<(), Failed> {
-        if event == Event::Other {
+        if matches!(event, Event::Heard(_) | Event::Other) {
             return Ok(());
         }
         let mut bills = self.bills.lock().await;
@@ -219,9 +226,9 @@ impl Turns {
                     bill.ended(Outcome::Success);
                 }
             }
-            Event::Session(longest) => bills.longest = longest,
+            Event::Session(session) => bills.longest = session.longest,
             Event::Refused => bills.asked = None,
-            Event::Other => {}
+            Event::Heard(_) | Event::Other => {}
         }
         Ok(())
     }

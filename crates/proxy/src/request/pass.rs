@@ -6,6 +6,7 @@
 
 use axum::http::{HeaderMap, Uri};
 use dunlin_llm::credentials::{CredentialError, client_key, key_ending};
+use dunlin_llm::realtime::Transcription;
 use dunlin_types::{DeploymentId, KeyDigest, Secret, UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,9 @@ pub(crate) struct Pass {
     deployment: String,
     /// Its model, as clients name it.
     pub(crate) model: String,
+    /// The one that writes down what is heard, as its provider names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    writer: Option<String>,
     /// The provider's own secret.
     upstream: String,
     /// When no conversation can be begun with it any more, in milliseconds.
@@ -51,10 +55,25 @@ impl Pass {
             key: caller.key().map(|caller| caller.token.to_string()),
             deployment: deployment.0.to_string(),
             model: model.to_owned(),
+            writer: None,
             upstream: upstream.to_owned(),
             ends: ends.0,
             name: String::new(),
         }
+    }
+
+    /// The same of a session that has this written down.
+    pub(crate) fn written_by(self, transcription: Option<Transcription>) -> Self {
+        let writer = match transcription {
+            Some(Transcription::On(model)) => model,
+            Some(Transcription::Off) | None => None,
+        };
+        Self { writer, ..self }
+    }
+
+    /// Who writes down what is heard, if that is known.
+    pub(crate) fn transcription(&self) -> Option<Transcription> {
+        self.writer.clone().map(|model| Transcription::On(Some(model)))
     }
 
     /// The secret that says it.

@@ -63,6 +63,31 @@ fn a_model_of_bedrocks_is_known_by_its_id_whatever_stands_before_it() {
 }
 
 #[test]
+fn a_model_beside_another_is_known_by_its_providers_name_and_must_be_allowed() {
+    let catalog = catalog(None);
+    let by = &catalog.groups["big"].deployments[0];
+    let called = |allowed: &[&str], model: &str| {
+        let allowed: Vec<String> = allowed.iter().map(|name| (*name).to_owned()).collect();
+        let aliases = BTreeMap::new();
+        match beside(&catalog, Some(Access::of(&allowed, &aliases)), by, model) {
+            Ok(served) => served.all().map(|name| name.to_string()).collect::<Vec<_>>().join(" "),
+            Err(refused) => refused.to_string(),
+        }
+    };
+    for (allowed, model, expected) in [
+        (&[][..], "gpt-5-nano", "small"),
+        (&["small"], "GPT-5-nano", "small"),
+        (&["big"], "gpt-5-nano", "the key may not call `gpt-5-nano`"),
+        // A name of ours is none that the provider knows.
+        (&["small"], "small", "the key may not call `small`"),
+        (&[], "whisper-1", "wild/* wild/whisper-1"),
+        (&["big"], "whisper-1", "the key may not call `whisper-1`"),
+    ] {
+        assert_eq!(called(allowed, model), expected, "{allowed:?} {model}");
+    }
+}
+
+#[test]
 fn a_model_is_known_by_our_name_and_by_the_providers() {
     let cases: &[(&[&str], &str)] = &[
         (&["small"], "small=gpt-5-nano"),
