@@ -175,14 +175,8 @@ impl DataPart {
         let sealer = Arc::new(Sealer::new(secrets));
         let calling = (egress, journal.clone(), Arc::clone(&sealer));
         let callbacks = start_callbacks((config, epoch), &consensus, calling, tasks);
-        let calls = (rpc.clone(), limits, money);
-        let admission = start_admission(
-            (me, epoch),
-            &consensus,
-            (journal.clone(), older, &store),
-            calls,
-            tasks,
-        );
+        let (calls, kept) = ((rpc.clone(), limits, money), (journal.clone(), older, &store));
+        let admission = start_admission((me, epoch), &consensus, kept, calls, tasks);
         let api_address = reachable(api, &advertise);
         let leaving = (open.leaving.clone(), admission.clone());
         let (publish, in_force) = watch::channel(InForce::default());
@@ -224,21 +218,23 @@ impl DataPart {
             in_force: publish,
             stop: stop.clone(),
         };
-        let ends = || {
-            let stop = tasks.stop.clone();
-            move || stop.cancel()
-        };
-        tracker.spawn(vital(revisions.follow(config.document.clone()), ends()));
+        tracker.spawn(vital(revisions.follow(config.document.clone()), end(tasks)));
         let known = sealer.known().collect();
         reseal(secrets, sealer, &consensus, &gossip, tasks);
         let prices = config.options.prices.fingerprint().to_owned();
         let told =
             Facts { cluster_address: advertise, api_address, known, prices, in_force, leaving };
         let telling = told.keep_telling(gossip.clone(), consensus.clone(), stop);
-        tracker.spawn(vital(telling, ends()));
+        tracker.spawn(vital(telling, end(tasks)));
         keep_watch(config, gossip, consensus, clock, tasks);
         Ok(Self { admission, callbacks, app, front, clients, able })
     }
+}
+
+/// Ends the node.
+fn end(tasks: &Tasks) -> impl Fn() + Send + Unpin + 'static {
+    let stop = tasks.stop.clone();
+    move || stop.cancel()
 }
 
 /// Begins to answer clients, once there is a config.

@@ -11,7 +11,6 @@ pub use transcripts::{Heard, Session, Transcript, Transcription};
 
 /// What an event of the server's says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "it is read and taken apart at once, and never kept")]
 pub enum Event {
     /// A model begins to answer.
     Begun,

@@ -163,8 +163,8 @@ impl ChatReply {
         if is_some { Ok(self) } else { Err(BadReply::Empty) }
     }
 
-    /// The same for the client of `request`, who calls the tools by names of its own, if there is a form
-    /// for all of it.
+    /// The same for the client of `request`, who calls the tools by names of its own, if there is a
+    /// form for all of it.
     ///
     /// # Errors
     /// There is none for a picture or a sound that the model has made.

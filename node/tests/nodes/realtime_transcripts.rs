@@ -1,5 +1,5 @@
-//! What a conversation hears is written down by a model beside the one that answers: it must be allowed,
-//! is admitted turn by turn by what holds then, and is charged by its own price.
+//! What a conversation hears is written down by a model beside the one that answers: it must be
+//! allowed, is admitted turn by turn by what holds then, and is charged by its own price.
 
 use std::net::Ipv4Addr;
 
@@ -21,10 +21,10 @@ const FAILED: &str = "conversation.item.input_audio_transcription.failed";
 
 /// A provider that says what it is bidden to: `say` of an event, after what every provider says to
 /// such a one. It tells what it hears.
-async fn parrot() -> anyhow::Result<(String, mpsc::UnboundedReceiver<String>, JoinSet<()>)> {
+async fn parrot() -> anyhow::Result<(String, mpsc::Receiver<String>, JoinSet<()>)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let base = format!("http://{}/v1", listener.local_addr()?);
-    let (heard, hearing) = mpsc::unbounded_channel();
+    let (heard, hearing) = mpsc::channel(1_000);
     let mut server = JoinSet::new();
     server.spawn(async move {
         let mut conversations = JoinSet::new();
@@ -37,7 +37,7 @@ async fn parrot() -> anyhow::Result<(String, mpsc::UnboundedReceiver<String>, Jo
     Ok((base, hearing, server))
 }
 
-async fn answer(stream: TcpStream, heard: &mpsc::UnboundedSender<String>) -> anyhow::Result<()> {
+async fn answer(stream: TcpStream, heard: &mpsc::Sender<String>) -> anyhow::Result<()> {
     let mut socket = accept_async(stream).await?;
     socket.send(Message::text(r#"{"type":"session.created"}"#)).await?;
     while let Some(Ok(message)) = socket.next().await {
@@ -52,7 +52,7 @@ async fn answer(stream: TcpStream, heard: &mpsc::UnboundedSender<String>) -> any
             _ => Vec::new(),
         };
         if kind != "response.cancel" {
-            heard.send(kind)?;
+            heard.send(kind).await?;
         }
         said.extend(event.get("say").cloned());
         for event in said {

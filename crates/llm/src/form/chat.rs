@@ -328,8 +328,8 @@ impl Source {
         }
     }
 
-    /// From the data of a file: a URL that carries it, or, as OpenAI's reference has it, the base64 alone.
-    /// Then the file's `name` tells its type, and it is a PDF without one.
+    /// From the data of a file: a URL that carries it, or, as OpenAI's reference has it, the base64
+    /// alone. Then the file's `name` tells its type, and it is a PDF without one.
     #[must_use]
     pub(crate) fn of_file_data(data: &str, name: Option<&str>) -> Self {
         if data.starts_with("data:") || data.contains("://") {

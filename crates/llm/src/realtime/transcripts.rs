@@ -42,6 +42,7 @@ pub enum Transcription {
 
 /// What becomes of what is heard.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "it is read and taken apart at once, and never kept")]
 pub enum Heard {
     /// Somebody began to speak at that millisecond.
     Began(u64),

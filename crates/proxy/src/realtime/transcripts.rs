@@ -365,7 +365,7 @@ fn served(
 pub(super) fn writers(
     serving: &Serving,
     caller: &Caller,
-    group: Group,
+    mut group: Group,
     transcription: Option<&Transcription>,
 ) -> Result<Group, Refused> {
     let mut refused = None;
@@ -374,9 +374,9 @@ pub(super) fn writers(
         let Some(Writer::Other(model)) = writer else { return true };
         served(serving, caller, by, &model).map_err(|why| refused = Some(why)).is_ok()
     };
-    let deployments: Vec<_> = group.deployments.iter().cloned().filter(may).collect();
+    group.deployments.retain(may);
     match refused {
-        Some(refused) if deployments.is_empty() => Err(refused),
-        _ => Ok(Group { deployments, ..group }),
+        Some(refused) if group.deployments.is_empty() => Err(refused),
+        _ => Ok(group),
     }
 }
