@@ -225,7 +225,7 @@ async fn a_batch_of_vectors_is_charged_by_its_texts() -> anyhow::Result<()> {
         assert_eq!(status, 200, "{file}");
         let batches = setup.cluster.url(0, "/v1/batches");
         let refused = owner.post(&batches, &of(&file)).await?;
-        assert!(refused.status == 400 && refused.body.contains("'endpoint'"), "{}", refused.body);
+        assert!(refused.status == 400 && refused.body.contains("`endpoint`"), "{}", refused.body);
         let mut wish = of(&file);
         wish["endpoint"] = json!("/v1/embeddings");
         let made: Value = owner.post(&batches, &wish).await?.json()?;

@@ -258,8 +258,8 @@ mod tests {
         assert!(!has_ours && read.labels.sets.len() == 1);
         assert!(read.check_endpoint("/v1/responses").is_ok(), "they do not say");
         let lines = ["/v1/responses", "/responses", "/v1/embeddings"];
-        let lines =
-            lines.map(|url| format!(r#"{{"custom_id":"{url}","url":"{url}","body":{{}}}}"#));
+        let lines = lines
+            .map(|url| format!(r#"{{"custom_id":"{url}","url":"{url}","body":{{"input":"a"}}}}"#));
         let input = Bytes::from(lines[..2].join("\n"));
         let Ok((read, _)) = Input::of(&input, [&[], &[]]) else { panic!("it is right") };
         assert!(read.check_endpoint("/v1/responses").is_ok());
