@@ -1,6 +1,6 @@
 //! The models that tools of a provider's own ask beside the one that is asked: OpenAI's tool for
 //! pictures, and Anthropic's advisor. A request names them; an answer counts what they used apart from
-//! its own model.
+//! its own model. Beside them, the models that may answer in its place at OpenRouter.
 
 use std::borrow::Cow;
 
@@ -61,6 +61,8 @@ pub struct ToolModels {
     all: Vec<ToolModel>,
     /// How often all tools together may be called.
     most_calls: Option<u64>,
+    /// See [`Self::others`].
+    others: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -83,6 +85,10 @@ impl ToolModels {
             "tools" => self.all.extend(models(value)),
             "context_management" if COMPACTS.is_in(value.as_bytes()) => self.all.push(COMPACTION),
             "max_tool_calls" => self.most_calls = value.parse().ok(),
+            "models" => {
+                let list = serde_json::from_str::<Vec<Value>>(value).unwrap_or_default();
+                self.others.extend(list.iter().filter_map(Value::as_str).map(str::to_owned));
+            }
             _ => {}
         }
     }
@@ -90,6 +96,11 @@ impl ToolModels {
     /// Their names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.all.iter().map(|tool| &*tool.model).filter(|model| !model.is_empty())
+    }
+
+    /// Those that may answer in its place, where OpenRouter is asked.
+    pub fn others(&self) -> impl Iterator<Item = &str> {
+        self.others.iter().map(String::as_str)
     }
 
     /// Each of them.
@@ -100,7 +111,7 @@ impl ToolModels {
     /// Whether there are none, as in most requests.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        self.all.is_empty() && self.others.is_empty()
     }
 
     /// How often one may be asked by an answer of so many tokens at most.
@@ -203,6 +214,15 @@ mod tests {
             let names: Vec<&str> = read.iter().map(|tool| &*tool.model).collect();
             assert_eq!(names.join(" "), expected, "{tools}");
         }
+    }
+
+    #[test]
+    fn others_that_may_answer_are_named_in_a_list() {
+        let mut read = ToolModels::default();
+        assert!(read.is_empty());
+        read.take("models", r#"["a", 7, "b/c"]"#);
+        assert_eq!(read.others().collect::<Vec<_>>(), ["a", "b/c"]);
+        assert!(!read.is_empty() && read.names().next().is_none());
     }
 
     #[test]

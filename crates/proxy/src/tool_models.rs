@@ -21,6 +21,9 @@ const MAKERS: [&str; 2] = ["anthropic", "openai"];
 /// The kinds of token that may be counted: pictures are seen and made, and prompts kept.
 const KINDS: &[Kind] = &[Kind::CacheWrite, Kind::CacheWrite1h, Kind::InputImage, Kind::OutputImage];
 
+/// Whose requests may name others that answer.
+const OPENROUTER: &str = "openrouter";
+
 /// What other models came to than the one that answered.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Others {
@@ -40,9 +43,11 @@ pub(crate) fn served_with(
     chat: &ChatRequest,
 ) -> Result<Served, NoRoute> {
     let mut served = served(catalog, group);
-    if !chat.tool_models().is_empty() {
+    let tools = chat.tool_models();
+    if !tools.is_empty() {
         let providers: Vec<&str> = group.deployments.iter().map(|by| &*by.provider).collect();
-        take_in(catalog, access, &providers, chat.tool_models().names(), &mut served)?;
+        let others = tools.others().filter(|_| providers.contains(&OPENROUTER));
+        take_in(catalog, access, &providers, tools.names().chain(others), &mut served)?;
     }
     Ok(served)
 }

@@ -38,6 +38,13 @@ fn message() -> Value {
              "output_tokens": 1612}]}})
 }
 
+fn chat() -> Value {
+    json!({"id": "c", "object": "chat.completion", "created": 1, "model": "routes-up",
+        "choices": [{"index": 0, "finish_reason": "stop",
+            "message": {"role": "assistant", "content": "hey"}}],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}})
+}
+
 fn events(events: &[Value]) -> String {
     let event = |event: &Value| {
         format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default())
@@ -69,8 +76,8 @@ fn streamed_message() -> String {
 
 struct World {
     setup: Setup,
-    /// Responses whole and streamed, messages whole and streamed.
-    _upstreams: [Scripted; 4],
+    /// Responses whole and streamed, messages whole and streamed, and a chat.
+    _upstreams: [Scripted; 5],
 }
 
 fn row(name: &str, upstream: &str, base: &str, rates: &[(&str, &str)]) -> String {
@@ -90,6 +97,7 @@ async fn start() -> anyhow::Result<World> {
         Scripted::start(SSE, vec![streamed_response()]).await?,
         Scripted::start(JSON, vec![message().to_string()]).await?,
         Scripted::start(SSE, vec![streamed_message()]).await?,
+        Scripted::start(JSON, vec![chat().to_string()]).await?,
     ];
     let own = [("input_cost_per_token", "1.0e-6"), ("output_cost_per_token", "3.0e-6")];
     let painter = [
@@ -108,6 +116,7 @@ async fn start() -> anyhow::Result<World> {
         row("asks", "anthropic/asks-up", &root(2), &own),
         row("asks-stream", "anthropic/asks-stream-up", &root(3), &own),
         row("opus", "anthropic/opus-up", &root(2), &opus),
+        row("routes", "openrouter/routes-up", &of(4), &own),
         "router_settings:\n  num_retries: 0\n".to_owned(),
     ];
     let mock = MockUpstream::start(Settings::default()).await?;
@@ -155,6 +164,25 @@ async fn send(world: &World, whom: &Client, path: &str, body: &Value) -> anyhow:
 async fn spent(world: &World, whom: &Client) -> Option<u64> {
     let dollars = world.setup.key_info(0, whom).await.ok()?["spend"].as_f64()?;
     format!("{:.0}", dollars * 1e9).parse().ok()
+}
+
+/// OpenRouter may answer by any of `models`.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_answer_instead_must_be_allowed_too() -> anyhow::Result<()> {
+    let world = start().await?;
+    for (models, others, status) in [
+        (json!(["routes"]), json!(["elsewhere/opus"]), 403),
+        (json!(["routes"]), json!(["routes-up"]), 200),
+        (json!(["routes", "elsewhere/opus"]), json!(["elsewhere/opus"]), 200),
+        (json!([]), json!(["elsewhere/opus"]), 200),
+    ] {
+        let key = world.setup.make_key(0, json!({"models": models})).await?;
+        let body = json!({"model": "routes", "models": others,
+            "messages": [{"role": "user", "content": "hi"}]});
+        let reply = send(&world, &key, "/v1/chat/completions", &body).await?;
+        assert_eq!(reply.status, status, "{models} {others}: {}", reply.body);
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
