@@ -1,6 +1,6 @@
 //! How a command ends: the exit codes, and the message of a failure.
 
-use std::fmt;
+use std::{fmt, io};
 
 use crate::table::plain;
 use crate::terms::Flag;
@@ -90,6 +90,19 @@ impl Failure {
     /// A failure of this machine.
     pub(crate) fn here(message: impl Into<String>) -> Self {
         Self::new(Exit::Failed, message, "")
+    }
+
+    /// What was to be shown could not be. A reader who has left, as `head` does, has what it wanted.
+    pub(crate) fn unwritten(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::new(Exit::Done, "", "");
+        }
+        Self::here(format!("cannot write the output: {error}"))
+    }
+
+    /// Whether there is nothing to be told.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.message.is_empty()
     }
 }
 

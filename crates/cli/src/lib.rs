@@ -116,7 +116,9 @@ fn block_on(work: impl Future<Output = Result<Exit>>) -> Exit {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::here(format!("cannot start: {error}")));
     runtime.and_then(|runtime| runtime.block_on(work)).unwrap_or_else(|failure| {
-        say(&failure.to_string());
+        if !failure.is_silent() {
+            say(&failure.to_string());
+        }
         failure.exit
     })
 }

@@ -257,7 +257,7 @@ impl Session {
     /// which fields are added and never changed.
     pub(crate) fn show(&self, schema: &str, json: Object, text: &str) -> Result {
         let shown = self.output.show(schema, Value::Object(json), text);
-        shown.map_err(|error| Failure::here(format!("cannot write the output: {error}")))
+        shown.map_err(|error| Failure::unwritten(&error))
     }
 }
 

@@ -104,7 +104,7 @@ fn show(session: &Session, rows: &[Row], first: bool) -> Result {
             lines(rows).split_once('\n').map(|(_, rest)| rest.to_owned()).unwrap_or_default()
         }
     };
-    crate::print(&text).map_err(|error| Failure::here(format!("cannot write the output: {error}")))
+    crate::print(&text).map_err(|error| Failure::unwritten(&error))
 }
 
 #[cfg(test)]
