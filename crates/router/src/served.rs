@@ -2,6 +2,8 @@
 //! from the provider's name of the model back to ours. So it is the same by whichever name it was asked
 //! for.
 
+use std::sync::Arc;
+
 use dunlin_types::Served;
 
 use crate::catalog::{Catalog, Deployment, Group};
@@ -13,8 +15,25 @@ pub fn served(catalog: &Catalog, group: &Group) -> Served {
     let mut served = Served::from(&group.name);
     if group.name.contains('*') {
         group.deployments.iter().for_each(|by| add(&mut served, catalog, by, called_by(by)));
+        in_any_case(&mut served, catalog);
     }
     served
+}
+
+/// Takes in the patterns that would serve it if it were written in another case, as its provider may
+/// read it.
+fn in_any_case(served: &mut Served, catalog: &Catalog) {
+    let has_upper = |name: &str| name.bytes().any(|byte| byte.is_ascii_uppercase());
+    for row in catalog.groups.keys().filter(|row| row.contains('*')) {
+        let is_like = |name: &Arc<str>| {
+            (has_upper(name) || has_upper(row))
+                && wildcard::captures(row, name).is_none()
+                && wildcard::matches(row, name)
+        };
+        if served.names.iter().any(is_like) {
+            served.called(row);
+        }
+    }
 }
 
 /// Whether what a pattern serves by that name is known by that name alone, so that what is set for it

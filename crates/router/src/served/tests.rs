@@ -39,6 +39,7 @@ fn a_name_behind_a_pattern_is_that_of_what_is_sent() {
         ("o/gpt-x", &["o/gpt-*", "o/gpt-x"], true),
         ("rock/us.nova", &["rock/*", "rock/us.nova"], true),
         ("rock/converse/us.nova", &["rock/*", "rock/us.nova"], false),
+        ("o/GPT-x", &["o/*", "o/GPT-x", "o/gpt-*"], true),
         ("fixed/x", &["fixed/*"], false),
         ("twoa-b", &["two*-*"], false),
     ] {
