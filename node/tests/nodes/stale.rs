@@ -1,7 +1,7 @@
 //! A node that hears no majority: it serves by what it knows for as long as it is told to, then passes
 //! its clients on to a node that does; if it finds none, it refuses them or serves on, as configured.
 
-use dunlin_cluster::{Reply, wait_until};
+use dunlin_cluster::{Client, Reply, wait_until};
 use dunlin_mock_upstream::{MockUpstream, Settings};
 use serde_json::json;
 
@@ -132,24 +132,29 @@ async fn a_node_that_hears_no_leader_passes_its_clients_on_to_one_that_does() ->
     Ok(())
 }
 
+/// A node stands still until it is marked down, and goes on while `caller` waits for its answer. That
+/// takes two seconds of silence, and so longer than [`MAX`].
+async fn asleep_and_asked(setup: &Setup, node: usize, caller: &Client) -> anyhow::Result<Reply> {
+    let id = setup.cluster.status(node).await?.node;
+    setup.cluster.pause(node)?;
+    wait_until("it is marked down", SOON, async || {
+        let seen = setup.cluster.status((node + 1) % 3).await;
+        seen.is_ok_and(|seen| seen.members.iter().any(|member| member.id == id && member.down))
+    })
+    .await?;
+    let (waiting, goes_on) = (setup.chat(node, caller), async { setup.cluster.resume(node) });
+    let (reply, resumed) = tokio::join!(waiting, goes_on);
+    resumed?;
+    Ok(reply?)
+}
+
 /// Its connections broke meanwhile, and it was marked down: nothing of that is its clients' concern.
 #[tokio::test]
 async fn a_node_that_stood_still_answers_as_soon_as_it_goes_on() -> anyhow::Result<()> {
     let setup = start("refuse").await?;
     let caller = setup.make_key(0, json!({})).await?;
     for node in [1, 0, 2] {
-        let id = setup.cluster.status(node).await?.node;
-        setup.cluster.pause(node)?;
-        // That takes two seconds of silence, and so longer than `max_staleness`.
-        wait_until("it is marked down", SOON, async || {
-            let seen = setup.cluster.status((node + 1) % 3).await;
-            seen.is_ok_and(|seen| seen.members.iter().any(|member| member.id == id && member.down))
-        })
-        .await?;
-        let (waiting, goes_on) = (setup.chat(node, &caller), async { setup.cluster.resume(node) });
-        let (reply, resumed) = tokio::join!(waiting, goes_on);
-        resumed?;
-        let reply = reply?;
+        let reply = asleep_and_asked(&setup, node, &caller).await?;
         assert_eq!(reply.status, 200, "node {node}: {}", reply.body);
         for _ in 0..5 {
             let reply = setup.chat(node, &caller).await?;
@@ -169,17 +174,7 @@ async fn a_node_that_stood_still_finds_the_money_that_lies_with_others() -> anyh
     for node in [1, 0, 2] {
         // Nothing of its budget has come to this node yet.
         let caller = setup.make_key(node, json!({"max_budget": 1})).await?;
-        let id = setup.cluster.status(node).await?.node;
-        setup.cluster.pause(node)?;
-        wait_until("it is marked down", SOON, async || {
-            let seen = setup.cluster.status((node + 1) % 3).await;
-            seen.is_ok_and(|seen| seen.members.iter().any(|member| member.id == id && member.down))
-        })
-        .await?;
-        let (waiting, goes_on) = (setup.chat(node, &caller), async { setup.cluster.resume(node) });
-        let (reply, resumed) = tokio::join!(waiting, goes_on);
-        resumed?;
-        let reply = reply?;
+        let reply = asleep_and_asked(&setup, node, &caller).await?;
         assert_eq!(reply.status, 200, "node {node}: {}", reply.body);
     }
     Ok(())

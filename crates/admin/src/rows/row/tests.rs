@@ -103,15 +103,7 @@ fn spend_is_that_of_the_period_and_the_budget_row_is_shown() {
     let state = state_after([
         Command::CreateEntity { entity: Box::new(budget), members: Vec::new() },
         Command::CreateKey { key: Box::new(key) },
-        Command::Settle {
-            node,
-            epoch,
-            from: 0,
-            to: 1,
-            charges,
-            days: DaySums::default(),
-            claimed: Vec::new(),
-        },
+        settle(node, epoch, charges),
     ]);
     let mut view = view_of(state);
     // The pot's period began just after the hour did.
@@ -124,6 +116,11 @@ fn spend_is_that_of_the_period_and_the_budget_row_is_shown() {
     let told = shown(&view, &key);
     assert_eq!(told["spend"], json!(0.0));
     assert_eq!(told["budget_reset_at"], json!("1970-01-01T02:00:00.000000Z"));
+}
+
+fn settle(node: NodeId, epoch: Epoch, charges: Vec<Charge>) -> Command {
+    let (days, claimed) = (DaySums::default(), Vec::new());
+    Command::Settle { node, epoch, from: 0, to: 1, charges, days, claimed }
 }
 
 #[test]
@@ -141,15 +138,7 @@ fn what_a_dead_node_has_of_a_budget_is_told_beside_what_is_spent_until_it_is_bac
         Command::AddNode { node, address: "n1:4100".to_owned() },
         Command::CreateKey { key: Box::new(key) },
         Command::Lease { node, epoch, number: 1, returns: Vec::new(), grants },
-        Command::Settle {
-            node,
-            epoch,
-            from: 0,
-            to: 1,
-            charges,
-            days: DaySums::default(),
-            claimed: Vec::new(),
-        },
+        settle(node, epoch, charges),
     ];
     for (then, withheld) in [
         (vec![], None),
