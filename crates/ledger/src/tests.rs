@@ -198,20 +198,20 @@ fn what_is_not_counted_in_tokens_is_charged_by_its_unit() {
         ("input_cost_per_query", 2000),
         ("ocr_cost_per_page", 4000),
     ]);
-    let of = |units, usage: Usage| {
-        price.cost(&usage, &Context { units, ..Context::default() }).total.0 / 1000
+    let of = |units, usage: &Usage| {
+        price.cost(usage, &Context { units, ..Context::default() }).total.0 / 1000
     };
     let none = Usage::default();
-    assert_eq!(of(Units { millis_in: 1500, ..Units::default() }, none), 150);
-    assert_eq!(of(Units { characters_out: 4, ..Units::default() }, none), 60);
-    assert_eq!(of(Units { queries: 1, pages: 2, ..Units::default() }, none), 10_000);
-    let told = Usage { queries: 1, pages: 2, ..none };
-    assert_eq!(of(Units::default(), told), 10_000, "the provider's own counts");
-    assert_eq!(of(Units { queries: 1, ..Units::default() }, told), 10_000, "counted once");
+    assert_eq!(of(Units { millis_in: 1500, ..Units::default() }, &none), 150);
+    assert_eq!(of(Units { characters_out: 4, ..Units::default() }, &none), 60);
+    assert_eq!(of(Units { queries: 1, pages: 2, ..Units::default() }, &none), 10_000);
+    let told = Usage { queries: 1, pages: 2, ..none.clone() };
+    assert_eq!(of(Units::default(), &told), 10_000, "the provider's own counts");
+    assert_eq!(of(Units { queries: 1, ..Units::default() }, &told), 10_000, "counted once");
     let image = Units { images_out: 1, ..Units::default() };
-    assert_eq!(of(image, none), 40_000);
+    assert_eq!(of(image, &none), 40_000);
     let counted = Usage { completion_image: Tokens(10), ..tokens(0, 10) };
-    assert_eq!(of(image, counted), 300, "an image whose tokens are charged is not charged again");
+    assert_eq!(of(image, &counted), 300, "an image whose tokens are charged is not charged again");
 }
 
 #[test]
@@ -359,11 +359,11 @@ proptest! {
     ) {
         let price = sheet.price(adjustment);
         let cost = |usage: &Usage| price.cost(usage, &served(service)).total;
-        let longer = Usage { completion: usage.completion + Tokens(more), ..usage };
+        let longer = Usage { completion: usage.completion + Tokens(more), ..usage.clone() };
         prop_assert!(cost(&longer) >= cost(&usage) || usage.completion < usage.reasoning
             + usage.completion_audio + usage.completion_image, "completion");
         let short = Usage { prompt: Tokens(usage.prompt.0 % 100_000), ..Usage::default() };
-        let prompted = Usage { prompt: short.prompt + Tokens(more), ..short };
+        let prompted = Usage { prompt: short.prompt + Tokens(more), ..short.clone() };
         prop_assert!(cost(&prompted) >= cost(&short), "prompt");
     }
 }

@@ -247,7 +247,7 @@ impl ChatReply {
     /// What it used, if the provider said so.
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
-        self.usage
+        self.usage.clone()
     }
 
     /// The service tier it was served in, if the provider said so.
@@ -288,7 +288,7 @@ fn written(output: &str) -> String {
 
 impl From<Reply> for ChatReply {
     fn from(reply: Reply) -> Self {
-        let (id, usage) = (reply.id.as_deref().map(Into::into), reply.usage);
+        let (id, usage) = (reply.id.as_deref().map(Into::into), reply.usage.clone());
         let tier = reply.service_tier.as_deref().and_then(Tier::named).or(reply.served_in);
         Self { body: Body::Form(Box::new(reply)), id, usage, told: None, tier }
     }
@@ -296,7 +296,7 @@ impl From<Reply> for ChatReply {
 
 impl From<Vectors> for ChatReply {
     fn from(vectors: Vectors) -> Self {
-        let usage = vectors.usage;
+        let usage = vectors.usage.clone();
         Self { id: None, usage, told: None, tier: None, body: Body::Vectors(Box::new(vectors)) }
     }
 }
@@ -339,7 +339,7 @@ mod tests {
     fn what_was_counted_here_is_told_in_the_providers_words() {
         let usage = Usage { prompt: Tokens(9), completion: Tokens(3), ..Usage::default() };
         let body = r#"{"model":"up","usage":null,"choices":[{"message":{"content":"hi"}}]}"#;
-        let reply = ChatReply::parse(Bytes::from(body)).expect("a reply").telling(usage);
+        let reply = ChatReply::parse(Bytes::from(body)).expect("a reply").telling(usage.clone());
         assert_eq!((reply.usage(), reply.output_estimate()), (None, Tokens(1)), "still a guess");
         assert_eq!(
             written(&reply, "mine"),

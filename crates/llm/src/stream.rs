@@ -125,7 +125,7 @@ impl Chunk {
     /// What the whole answer used, as far as the provider says so in this chunk.
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
-        self.usage
+        self.usage.clone()
     }
 
     /// Whether the chunk has a usage, even one that counts nothing.

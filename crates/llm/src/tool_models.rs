@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use dunlin_types::{ModelName, Part, Tokens};
+use dunlin_types::{Part, Tokens};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -174,12 +174,12 @@ pub(crate) fn drawn(tool_usage: &str, tools: Option<&str>) -> Option<Part> {
         used.completion_image = used.completion;
     }
     let model = tools.and_then(painter).unwrap_or_default();
-    Some(Part { model, ..Part::of("", &used) })
+    Some(Part::of(&model, &used))
 }
 
 /// The model that is asked for pictures, by the JSON text of a list of tools.
-pub(crate) fn painter(tools: &str) -> Option<ModelName> {
-    Some(ModelName::new(&models(tools).pop()?.model))
+pub(crate) fn painter(tools: &str) -> Option<String> {
+    Some(models(tools).pop()?.model.to_string())
 }
 
 /// How often the web was searched, by the same.

@@ -29,7 +29,7 @@ pub use id::{
 pub use money::{AmountError, NanoUsd, PicoUsd, PriceError, Tokens};
 pub use networks::{Network, Networks, NoNetwork};
 pub use on_loss::OnLoss;
-pub use part::{ModelName, Part, Parts};
+pub use part::{Part, Parts};
 pub use secret::{Secret, Secrets};
 pub use seldom::Seldom;
 pub use sensitive::is_secret;

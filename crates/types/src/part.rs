@@ -1,25 +1,18 @@
 //! What of a request other models did than the one that was asked, which has them asked by tools of its
 //! provider's: they are charged at prices of their own.
 
-use std::fmt;
-
 use crate::{Tokens, Usage};
 
 /// Models that a request is taken to have beside its own. What more there are count as the last.
 const MOST_PARTS: usize = 2;
-
-/// A model's name as its provider writes it, kept in place. A longer one is cut, and has no price then.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct ModelName {
-    bytes: [u8; Self::MOST_BYTES],
-    length: u8,
-}
+/// Bytes of a model's name as its provider writes it. A longer one is cut, and has no price then.
+const MOST_NAME_BYTES: usize = 63;
 
 /// What one other model used.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Part {
     /// Which one. Empty: it is not said, and is the one that the request names.
-    pub model: ModelName,
+    pub model: String,
     /// As in [`Usage`].
     pub prompt: Tokens,
     /// Of `prompt`.
@@ -36,47 +29,16 @@ pub struct Part {
     pub completion_image: Tokens,
 }
 
-/// All of them; the first ones are used.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Parts([Part; MOST_PARTS]);
-
-impl ModelName {
-    const MOST_BYTES: usize = 63;
-
-    /// The name, as far as there is room.
-    #[must_use]
-    pub fn new(name: &str) -> Self {
-        let name = &name[..name.floor_char_boundary(Self::MOST_BYTES)];
-        let mut bytes = [0; Self::MOST_BYTES];
-        bytes[..name.len()].copy_from_slice(name.as_bytes());
-        Self { bytes, length: u8::try_from(name.len()).expect("it is below 64") }
-    }
-
-    /// The same as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.length.into()]).expect("it was made of text")
-    }
-}
-
-impl Default for ModelName {
-    fn default() -> Self {
-        Self::new("")
-    }
-}
-
-impl fmt::Debug for ModelName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self.as_str(), f)
-    }
-}
+/// All of them. Hardly any request has one, and then it takes no memory.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Parts(Vec<Part>);
 
 impl Part {
     /// Of that model, so much, in the words of a request's own.
     #[must_use]
     pub fn of(model: &str, used: &Usage) -> Self {
         Self {
-            model: ModelName::new(model),
+            model: model[..model.floor_char_boundary(MOST_NAME_BYTES)].to_owned(),
             prompt: used.prompt,
             cached: used.cached,
             cache_write: used.cache_write,
@@ -102,6 +64,11 @@ impl Part {
         }
     }
 
+    fn add(&mut self, more: &Self) {
+        let model = std::mem::take(&mut self.model);
+        *self = Self { model, ..Self::of("", &self.usage().plus(&more.usage())) };
+    }
+
     fn is_nothing(&self) -> bool {
         self.usage() == Usage::default()
     }
@@ -110,17 +77,21 @@ impl Part {
 impl Parts {
     /// Those that there are.
     pub fn iter(&self) -> impl Iterator<Item = &Part> {
-        self.0.iter().filter(|part| !part.is_nothing())
+        self.0.iter()
     }
 
     /// The same with one more; of a model that is there already, it is added up.
     #[must_use]
     pub fn with(mut self, part: Part) -> Self {
-        let fits = |there: &Part| there.is_nothing() || there.model == part.model;
-        let at = self.0.iter().position(fits).unwrap_or(MOST_PARTS - 1);
-        let there = self.0[at];
-        let model = if there.is_nothing() { part.model } else { there.model };
-        self.0[at] = Part { model, ..Part::of("", &there.usage().plus(&part.usage())) };
+        if part.is_nothing() {
+            return self;
+        }
+        let is_full = self.0.len() == MOST_PARTS;
+        let named = self.0.iter().position(|there| there.model == part.model);
+        match named.or(is_full.then_some(MOST_PARTS - 1)) {
+            Some(at) => self.0[at].add(&part),
+            None => self.0.push(part),
+        }
         self
     }
 }

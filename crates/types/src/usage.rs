@@ -5,7 +5,7 @@
 use crate::{Part, Parts, PicoUsd, Tokens};
 
 /// Counts of one request. Dialects that count exclusively (Anthropic's) are added up on reading.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Usage {
     /// All prompt tokens: cached, written to a cache, audio and images included.
     pub prompt: Tokens,
@@ -110,13 +110,13 @@ impl Usage {
     /// What all models used together, the others' tokens among its own.
     #[must_use]
     pub fn in_all(&self) -> Self {
-        let own = Self { parts: Parts::default(), ..*self };
+        let own = Self { parts: Parts::default(), ..self.clone() };
         self.parts.iter().fold(own, |all, part| all.plus(&part.usage()))
     }
 
     /// The same with the tokens of another answer of the same model.
     #[must_use]
-    pub fn plus(&self, other: &Self) -> Self {
+    pub fn plus(self, other: &Self) -> Self {
         Self {
             prompt: self.prompt + other.prompt,
             cached: self.cached + other.cached,
@@ -126,7 +126,7 @@ impl Usage {
             completion: self.completion + other.completion,
             reasoning: self.reasoning + other.reasoning,
             completion_image: self.completion_image + other.completion_image,
-            ..*self
+            ..self
         }
     }
 
@@ -157,14 +157,14 @@ mod tests {
     #[test]
     fn what_no_request_can_have_used_is_not_believed() {
         let most = Usage { prompt: MOST_TOKENS, completion: MOST_TOKENS, ..Usage::default() };
-        assert_eq!(most.if_credible(), Some(most));
+        assert_eq!(most.clone().if_credible(), Some(most));
         for absurd in [
             Usage { completion: Tokens(MOST_TOKENS.0 + 1), ..Usage::default() },
             Usage { prompt: Tokens(u64::MAX), ..Usage::default() },
             Usage { cached: Tokens(u64::MAX), ..Usage::default() },
             Usage { web_searches: MOST_OTHERS + 1, ..Usage::default() },
         ] {
-            assert_eq!(absurd.if_credible(), None, "{absurd:?}");
+            assert_eq!(absurd.clone().if_credible(), None, "{absurd:?}");
             let by_another = Usage::default().with_part(Part::of("m", &absurd));
             let is_told = by_another.parts.iter().next().is_some();
             assert!(!is_told || by_another.if_credible().is_none(), "{absurd:?}");

@@ -88,16 +88,16 @@ impl FrameReader {
         });
         let tier = said.and_then(|usage| Tier::asked(usage.get()));
         let usage = said.and_then(|usage| {
-            self.usage = self.usage.updated(usage::Wire::read(usage.get()));
+            self.usage = std::mem::take(&mut self.usage).updated(usage::Wire::read(usage.get()));
             self.usage.usage()
         });
         let text_bytes = text_bytes as u64;
         Ok(StreamEvent::Chunk(Chunk {
             model,
             id,
+            tells_usage: usage.is_some(),
             usage,
             usage_at: None,
-            tells_usage: usage.is_some(),
             has_choices: true,
             ended: u64::from(peek.r#type == "message_delta"),
             text_bytes,

@@ -170,7 +170,7 @@ pub(crate) fn write_reply(reply: &Reply, stamp: Stamp<'_>) -> Bytes {
     let content = choice.map(answer_blocks).unwrap_or_default();
     let (reason, sequence) =
         choice.map_or(("refusal", None), |choice| finish_words(&choice.finish));
-    let mut usage = usage_json(&reply.usage.unwrap_or_default());
+    let mut usage = usage_json(reply.usage.as_ref().unwrap_or(&Usage::default()));
     if let Some(tier) = &reply.service_tier {
         usage["service_tier"] = tier.as_str().into();
     }

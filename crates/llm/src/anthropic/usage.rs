@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 /// A `usage` member. A stream says it in parts: later ones replace what they name.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Wire {
     #[serde(default, deserialize_with = "crate::lenient::count")]
     input_tokens: Option<u64>,
@@ -24,7 +24,7 @@ pub(crate) struct Wire {
     #[serde(default, rename = "speed", deserialize_with = "is_fast")]
     fast: Option<bool>,
     #[serde(default, deserialize_with = "iterations")]
-    iterations: Option<Iterations>,
+    iterations: Option<Box<Iterations>>,
 }
 
 fn is_us<'d, D: Deserializer<'d>>(from: D) -> Result<Option<bool>, D::Error> {
@@ -43,7 +43,7 @@ fn said<'d, D: Deserializer<'d>>(from: D, word: &str) -> Result<Option<bool>, D:
 
 /// The answers of which one is made, where they are told one by one. Those of other models, and what it
 /// took to compact a conversation, are told here alone.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Iterations {
     /// Those of the model that was asked.
     own: Usage,
@@ -96,7 +96,7 @@ impl Wire {
         }
     }
 
-    pub(crate) fn usage(self) -> Option<Usage> {
+    pub(crate) fn usage(&self) -> Option<Usage> {
         if self.input_tokens.is_none() && self.output_tokens.is_none() {
             return None;
         }
@@ -123,14 +123,18 @@ impl Wire {
             },
             ..Usage::default()
         };
-        let usage = self.iterations.map_or(usage, |told| told.beside(usage));
-        usage.if_any()
+        match &self.iterations {
+            Some(told) => told.beside(usage).if_any(),
+            None => usage.if_any(),
+        }
     }
 }
 
 impl Iterations {
     fn with(mut self, one: &Value) -> Self {
-        let Some(used) = Wire::deserialize(one).ok().and_then(Wire::usage) else { return self };
+        let Some(used) = Wire::deserialize(one).ok().and_then(|wire| wire.usage()) else {
+            return self;
+        };
         let kind = one["type"].as_str().unwrap_or_default();
         if matches!(kind, "advisor_message" | "fallback_message") {
             let model = one["model"].as_str().unwrap_or_default();
@@ -144,29 +148,22 @@ impl Iterations {
 
     /// What was used in all, where that is counted beside these. It may leave some of them out, and is
     /// the larger where it counts what they do not.
-    fn beside(self, counted: Usage) -> Usage {
-        let Self { own, others, fell_back } = self;
-        let largest = if fell_back || own.prompt >= counted.prompt { own } else { counted };
+    fn beside(&self, counted: Usage) -> Usage {
+        let Self { own, others, fell_back } = self.clone();
+        let (premium, web_searches) = (counted.premium, counted.web_searches);
         let completion =
             if fell_back { own.completion } else { own.completion.max(counted.completion) };
         let reasoning = own.reasoning.max(counted.reasoning).min(completion);
-        let parts = others.iter().fold(counted.parts, |parts, part| parts.with(*part));
-        Usage {
-            completion,
-            reasoning,
-            web_searches: counted.web_searches,
-            premium: counted.premium,
-            parts,
-            ..largest
-        }
+        let largest = if fell_back || own.prompt >= counted.prompt { own } else { counted };
+        Usage { completion, reasoning, web_searches, premium, parts: others, ..largest }
     }
 }
 
 /// What is no list of answers says nothing.
-fn iterations<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Iterations>, D::Error> {
+fn iterations<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<Iterations>>, D::Error> {
     let said = Value::deserialize(from)?;
     let all = said.as_array().filter(|all| !all.is_empty());
-    Ok(all.map(|all| all.iter().fold(Iterations::default(), Iterations::with)))
+    Ok(all.map(|all| Box::new(all.iter().fold(Iterations::default(), Iterations::with))))
 }
 
 /// The `usage` member for a client.

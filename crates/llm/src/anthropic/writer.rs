@@ -206,7 +206,9 @@ impl MessagesWriter {
 impl StreamWriter for MessagesWriter {
     fn write(&mut self, delta: Delta, out: &mut Vec<u8>) {
         if let Delta::Start { id, usage, .. } = delta {
-            self.usage = usage.unwrap_or(self.usage);
+            if let Some(usage) = usage {
+                self.usage = usage;
+            }
             self.start(id, out);
             return;
         }

@@ -149,7 +149,7 @@ impl Delta {
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
         match self {
-            Self::Usage(usage) | Self::Start { usage: Some(usage), .. } => Some(*usage),
+            Self::Usage(usage) | Self::Start { usage: Some(usage), .. } => Some(usage.clone()),
             Self::Start { usage: None, .. }
             | Self::Text { .. }
             | Self::Refusal { .. }

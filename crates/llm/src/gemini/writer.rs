@@ -101,7 +101,7 @@ impl StreamWriter for Writer {
                 if let Some(id) = id {
                     self.id = id;
                 }
-                self.usage = usage.or(self.usage);
+                self.usage = usage.or(self.usage.take());
             }
             Delta::Text { choice, text: more } => {
                 self.told.entry(choice).or_default().0.push_str(&more);

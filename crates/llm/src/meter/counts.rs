@@ -1,6 +1,6 @@
 //! Counts of tokens under the names that providers have for them.
 
-use dunlin_types::{ModelName, Part, Tokens, Usage};
+use dunlin_types::{Part, Tokens, Usage};
 use http::HeaderMap;
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ pub(super) struct Counts {
     /// What a response says that its tools used, and which model is asked for pictures.
     searched: Option<u64>,
     drawn: Option<Part>,
-    painter: ModelName,
+    painter: Option<String>,
     /// What Google looked up, and whether an OpenAI chat cites what was found.
     grounded: u64,
     cites: bool,
@@ -109,11 +109,11 @@ impl Counts {
             }
             "tool_usage" => {
                 self.searched = tool_models::searched(value).or(self.searched);
-                self.drawn = tool_models::drawn(value, None).or(self.drawn);
+                self.drawn = tool_models::drawn(value, None).or_else(|| self.drawn.take());
                 return false;
             }
             "tools" => {
-                self.painter = tool_models::painter(value).unwrap_or(self.painter);
+                self.painter = tool_models::painter(value).or_else(|| self.painter.take());
                 return false;
             }
             "choices" => {
@@ -157,7 +157,7 @@ impl Counts {
                 return self.whole(usage::read(value));
             }
             if has(&ANTHROPIC) {
-                self.parts = self.parts.updated(anthropic::Wire::read(value));
+                self.parts = std::mem::take(&mut self.parts).updated(anthropic::Wire::read(value));
                 return true;
             }
         }
@@ -180,8 +180,9 @@ impl Counts {
 
     /// The first pieces of some streams count the prompt alone.
     fn whole(&mut self, usage: Option<Usage>) -> bool {
-        self.whole = usage.or(self.whole);
-        usage.is_some_and(|usage| usage.completion > Tokens(0))
+        let is_answered = usage.as_ref().is_some_and(|usage| usage.completion > Tokens(0));
+        self.whole = usage.or_else(|| self.whole.take());
+        is_answered
     }
 
     /// The tier that the answer says it was served in.
@@ -195,13 +196,17 @@ impl Counts {
     }
 
     pub(super) fn usage(&self) -> Option<Usage> {
-        let usage = self.whole.or_else(|| self.parts.usage()).or_else(|| self.named())?;
+        let usage = self.whole.clone().or_else(|| self.parts.usage()).or_else(|| self.named())?;
         let Tools { web_searches, file_searches, code_sessions } = self.tools;
         let web_searches = self.searched.unwrap_or(web_searches);
         let found = web_searches.max(self.grounded).max(usage.web_searches);
-        let usage = self
-            .drawn
-            .map_or(usage, |drawn| usage.with_part(Part { model: self.painter, ..drawn }));
+        let usage = match &self.drawn {
+            Some(drawn) => {
+                let model = self.painter.clone().unwrap_or_default();
+                usage.with_part(Part { model, ..drawn.clone() })
+            }
+            None => usage,
+        };
         Some(Usage {
             web_searches: if found == 0 { u64::from(self.cites) } else { found },
             file_searches,

@@ -132,7 +132,7 @@ impl Serialize for Encoded<'_> {
 
 /// Writes the answer.
 pub(crate) fn write_vectors(vectors: &Vectors, stamp: Stamp<'_>) -> Bytes {
-    let prompt = vectors.usage.map_or(vectors.prompt_estimate, |usage| usage.prompt).0;
+    let prompt = vectors.usage.as_ref().map_or(vectors.prompt_estimate, |usage| usage.prompt).0;
     let data = vectors.vectors.iter().enumerate().map(|(index, vector)| WireVector {
         object: "embedding",
         index,
@@ -220,7 +220,7 @@ mod tests {
             let vectors = Vectors {
                 vectors: vec![vec![1.0, -0.5], vec![0.1]],
                 encoding,
-                usage: counted,
+                usage: counted.clone(),
                 prompt_estimate: Tokens(2),
             };
             let reply = ChatReply::from(vectors);

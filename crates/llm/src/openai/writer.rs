@@ -244,7 +244,7 @@ impl StreamWriter for ChatWriter {
         match delta {
             Delta::Start { id, usage, .. } => {
                 self.frames.id = id.or(self.frames.id.take());
-                self.frames.usage = usage.or(self.frames.usage);
+                self.frames.usage = usage.or(self.frames.usage.take());
             }
             Delta::Text { choice, text } => self.say(choice, "content", &text, out),
             Delta::Refusal { choice, text } => self.say(choice, "refusal", &text, out),
@@ -355,7 +355,7 @@ impl StreamWriter for TextWriter {
         match delta {
             Delta::Start { id, usage, .. } => {
                 self.frames.id = id.or(self.frames.id.take());
-                self.frames.usage = usage.or(self.frames.usage);
+                self.frames.usage = usage.or(self.frames.usage.take());
             }
             Delta::Text { choice, text } => {
                 self.frames.write(out, frame(choice, &text, None), None);

@@ -42,7 +42,6 @@ pub enum Transcription {
 
 /// What becomes of what is heard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "it is read and taken apart at once, and never kept")]
 pub enum Heard {
     /// Somebody began to speak at that millisecond.
     Began(u64),
@@ -57,7 +56,7 @@ pub enum Heard {
 }
 
 /// What was written down.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Transcript {
     /// The tokens, if they are told.
     pub usage: Option<Usage>,

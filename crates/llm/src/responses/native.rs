@@ -91,7 +91,10 @@ pub(super) fn used(usage: Option<&RawValue>, body: &[u8]) -> Option<Usage> {
 /// What a response used, with what its tool for pictures had made.
 fn with_drawn(usage: Usage, tool_usage: Option<&RawValue>, tools: Option<&RawValue>) -> Usage {
     let drawn = tool_usage.and_then(|used| drawn(used.get(), tools.map(RawValue::get)));
-    drawn.map_or(usage, |part| usage.with_part(part))
+    match drawn {
+        Some(part) => usage.with_part(part),
+        None => usage,
+    }
 }
 
 pub(crate) fn read_usage(wire: &RawValue) -> Option<Usage> {
@@ -173,9 +176,9 @@ pub fn read_frame(frame: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), Bad
     let chunk = Chunk {
         model,
         id,
+        tells_usage: used.is_some(),
         usage: used,
         usage_at: None,
-        tells_usage: used.is_some(),
         has_choices: true,
         ended: u64::from(is_whole),
         text_bytes,

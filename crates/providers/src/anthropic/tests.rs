@@ -317,7 +317,7 @@ fn whole_answers_pass_or_become_chats() {
         let thought = passed.usage().expect("it counts").reasoning;
         assert_eq!(thought.0, if name == "reply-thinking.json" { 7 } else { 0 });
         if name == "reply.json" {
-            assert_eq!(read.usage(), Some(usage));
+            assert_eq!(read.usage(), Some(usage.clone()));
         }
         let chat = read.write(Endpoint::ChatCompletions, stamp("alias"));
         let chat: Value = serde_json::from_slice(&chat).unwrap();

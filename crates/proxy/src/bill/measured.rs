@@ -11,7 +11,7 @@ use dunlin_types::Tokens;
 use super::Bill;
 
 /// What a whole answer used.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Measured {
     pub(super) used: Usage,
     /// Not all of it was counted by the provider.
@@ -91,28 +91,29 @@ impl Bill {
         }
         self.served_by(by);
         let measured = self.measure(chat, &answer);
+        let used = measured.used.clone();
         self.count.measured = Some(measured);
-        answer.telling(measured.used)
+        answer.telling(used)
     }
 
     /// What a whole answer used: as its provider has counted it, and what that lacks as it is counted
     /// here.
     pub(super) fn measure(&mut self, chat: &ChatRequest, answer: &ChatReply) -> Measured {
-        if let Some(measured) = self.count.measured {
+        if let Some(measured) = self.count.measured.take() {
             return measured;
         }
         let Some(usage) = counted(answer) else {
             let written = self.count_whole(chat, answer);
             return Measured { used: self.estimate(written), is_estimate: true, is_guess: true };
         };
-        let mut used = usage;
+        let mut used = usage.clone();
         if is_short(chat, answer, &usage) {
             used.completion = self.count_whole(chat, answer);
         } else if usage.lacks_prompt() {
             self.count_prompt(chat);
         }
         let used = self.with_prompt(used);
-        Measured { used, is_estimate: used != usage, is_guess: false }
+        Measured { is_estimate: used != usage, used, is_guess: false }
     }
 
     /// What a chat's stream that is at its end is charged for, if its provider has not counted that.

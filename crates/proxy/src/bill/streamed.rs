@@ -26,11 +26,11 @@ impl Streamed {
         self.text_bytes = self.text_bytes.saturating_add(text_bytes);
         self.uncounted = self.uncounted.saturating_add(text_bytes);
         if let Some(counted) = usage {
-            self.usage = usage;
             // Google's first pieces may count the prompt alone.
             if counted.completion > Tokens(0) {
                 self.uncounted = 0;
             }
+            self.usage = Some(counted);
         }
     }
 
@@ -42,7 +42,7 @@ impl Streamed {
 
     /// Whether the provider has counted all of it, and what it answers.
     pub(super) fn is_counted(&self) -> bool {
-        self.usage.is_some_and(|usage| !usage.lacks_prompt()) && self.uncounted == 0
+        self.usage.as_ref().is_some_and(|usage| !usage.lacks_prompt()) && self.uncounted == 0
     }
 
     /// The usage, and whether it is an estimate: of everything, by its completion, if nothing was
@@ -53,7 +53,7 @@ impl Streamed {
         written: Tokens,
         estimate: impl FnOnce(Tokens) -> Usage,
     ) -> (Usage, bool) {
-        match self.usage {
+        match self.usage.clone() {
             Some(usage) if self.uncounted == 0 || written <= usage.completion => (usage, false),
             Some(usage) => (Usage { completion: written, ..usage }, true),
             None => (estimate(written), true),
@@ -93,7 +93,7 @@ mod tests {
             let (mut streamed, mut sums) = (Streamed::default(), Streamed::default());
             for (count, bytes) in *pieces {
                 streamed.piece(count.map(|(prompt, completion)| usage(prompt, completion)), *bytes);
-                sums.sums(streamed.usage, (streamed.text_bytes, streamed.uncounted));
+                sums.sums(streamed.usage.clone(), (streamed.text_bytes, streamed.uncounted));
             }
             let expected = (usage(*prompt, *completion), *estimated);
             let estimate = |completion: Tokens| usage(7, completion.0);

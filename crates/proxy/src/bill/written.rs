@@ -85,8 +85,9 @@ impl Bill {
         let written = if self.count.streamed.is_counted() { Tokens(0) } else { self.count_words() };
         let (told, is_estimate) =
             self.count.streamed.used(written, |completion| self.estimate(completion));
-        let used = self.with_prompt(told);
-        (used, is_estimate || used != told)
+        let used = self.with_prompt(told.clone());
+        let is_estimate = is_estimate || used != told;
+        (used, is_estimate)
     }
 
     /// What was used for a chat, with the prompt as it is counted here if its provider did not.
@@ -126,7 +127,7 @@ impl Bill {
 
     /// Counts a prompt here, if its provider has counted nothing.
     pub(crate) fn count_prompt(&mut self, chat: &ChatRequest) {
-        let usage = self.count.streamed.usage;
+        let usage = self.count.streamed.usage.as_ref();
         let is_known =
             usage.is_some_and(|usage| !usage.lacks_prompt()) || self.count.prompt_counted;
         if is_known || self.background || !chat.endpoint().tells_usage() {

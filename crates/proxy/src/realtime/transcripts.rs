@@ -343,7 +343,7 @@ impl State {
 }
 
 fn written(mut bill: Bill, transcript: &Transcript) {
-    let Transcript { usage, millis, text_bytes } = *transcript;
+    let Transcript { usage, millis, text_bytes } = transcript.clone();
     bill.begun(None);
     bill.listened(millis);
     bill.streamed(usage, text_bytes);

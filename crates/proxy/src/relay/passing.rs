@@ -127,8 +127,9 @@ impl RelayReader {
             }
             Made::Later => bill.streamed_in_all(usage, text),
             Made::Understood(call) => {
+                let is_uncounted = usage.is_none();
                 bill.streamed_in_all(usage, text);
-                if self.is_over && usage.is_none() {
+                if self.is_over && is_uncounted {
                     bill.pictured(&call.by, &call.chat);
                 }
             }

@@ -139,7 +139,7 @@ impl Sums {
 
     pub(super) fn total(&self) -> Sum {
         self.all.iter().fold(Sum::default(), |mut total, sum| {
-            total.include(sum.cost, sum.usage, sum.estimated);
+            total.include(sum.cost, sum.usage.clone(), sum.estimated);
             total
         })
     }

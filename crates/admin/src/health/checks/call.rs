@@ -227,7 +227,8 @@ fn charge(whom: &Deployment, chat: &ChatRequest, reply: Option<&ChatReply>) -> (
     let media = reply.map_or(asked, |reply| asked.answered(chat.endpoint(), reply));
     let tier = reply.and_then(ChatReply::service_tier).or(chat.service_tier());
     if let Some(used) = reply.and_then(ChatReply::usage) {
-        return (used, whom.price.cost(&used, &context(media, tier, false)), false);
+        let cost = whom.price.cost(&used, &context(media, tier, false));
+        return (used, cost, false);
     }
     let picture = Picture::asked(chat);
     let by_picture = picture.and_then(|one| one.names().find_map(|name| whom.prices.get(&*name)));
@@ -235,7 +236,8 @@ fn charge(whom: &Deployment, chat: &ChatRequest, reply: Option<&ChatReply>) -> (
     let used = Usage { prompt: chat.prompt_estimate(), completion, ..Usage::default() };
     let used = if chat.endpoint() == Endpoint::ImageGenerations { Usage::default() } else { used };
     let price = by_picture.unwrap_or(&whom.price);
-    (used, price.cost(&used, &context(media, tier, by_picture.is_some())), true)
+    let cost = price.cost(&used, &context(media, tier, by_picture.is_some()));
+    (used, cost, true)
 }
 
 fn refused(why: &Refusal) -> (u16, String) {
