@@ -14,6 +14,7 @@ mod bound;
 pub mod client;
 mod client_auth;
 pub mod credentials;
+mod details;
 pub mod edit;
 mod endpoint;
 mod estimate;
@@ -53,6 +54,7 @@ mod word;
 
 pub use bound::Bound;
 pub use client_auth::{ClientAuth, ClientCredential, Pattern};
+pub use details::Details;
 pub use dunlin_types::Usage;
 pub use endpoint::{Dialect, Endpoint, Stamp, StreamWriter};
 pub use estimate::tokens_in;

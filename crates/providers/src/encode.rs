@@ -90,7 +90,7 @@ pub enum EncodeError {
 
 impl EncodeError {
     /// See [`BadRequest::details`].
-    pub(crate) fn details(&self) -> Option<serde_json::Value> {
+    pub(crate) fn details(&self) -> Option<dunlin_llm::Details> {
         let Self::BadRequest(bad) = self else { return None };
         bad.details()
     }

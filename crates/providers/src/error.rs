@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use dunlin_llm::openai::UpstreamError;
-use dunlin_llm::{BadFrame, BadReply};
+use dunlin_llm::{BadFrame, BadReply, Details};
 use http::StatusCode;
-use serde_json::Value;
 
 use crate::EncodeError;
 use crate::stream::StreamError;
@@ -182,7 +181,7 @@ pub struct ProviderError {
     /// Who says so, as LiteLLM's messages have it.
     pub speaker: &'static str,
     /// See [`UpstreamError::details`].
-    pub details: Option<Box<Value>>,
+    pub details: Option<Box<Details>>,
 }
 
 impl ProviderError {

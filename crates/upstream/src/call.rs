@@ -307,8 +307,10 @@ pub(crate) async fn refusal(
     let read = read.ok().filter(|_| encoding(&head.headers).is_none());
     let body = read.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let error = ProviderError::response(provider.speaker(), head.status, &body);
-    let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| seconds(value.to_str().ok()?));
-    Failure { retry_after, ..Failure::new(deployment, error) }
+    let mut failure = Failure::new(deployment, error);
+    let asked = head.headers.get(RETRY_AFTER).and_then(|value| seconds(value.to_str().ok()?));
+    failure.retry_after = asked.or(failure.retry_after);
+    failure
 }
 
 /// `Retry-After` in its form of seconds; a date is not followed, clocks differ.

@@ -49,7 +49,7 @@ pub fn hiding(by: &Deployment, mut error: ProviderError) -> ProviderError {
     if let Some(key) = &by.target.api_key {
         error.message = hide(&error.message, key.expose());
         error.details = error.details.filter(|details| {
-            let text = details.to_string();
+            let text = details.text();
             hide(&text, key.expose()) == text
         });
     }
@@ -82,7 +82,8 @@ pub struct Failure {
 impl Failure {
     pub(crate) fn new(deployment: &Arc<Deployment>, error: ProviderError) -> Self {
         let (error, deployment) = (hiding(deployment, error), Arc::clone(deployment));
-        Self { error, retry_after: None, deployment, last: None, refused: false }
+        let retry_after = error.details.as_ref().and_then(|details| details.retry_after());
+        Self { error, retry_after, deployment, last: None, refused: false }
     }
 
     /// The provider was not called: the request cannot be said to it, or its deployment cannot be

@@ -1,5 +1,6 @@
 //! Attempts over real sockets: what is counted, what is cancelled, what a failure teaches.
 
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -506,6 +507,29 @@ async fn answer_in(listener: &TcpListener, head: &str, body: &str) {
     let answer =
         format!("HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
     socket.write_all(answer.as_bytes()).await.expect("open");
+}
+
+#[tokio::test]
+async fn google_is_left_alone_as_long_as_its_body_asks_unless_a_header_says_how_long() {
+    let body = r#"{"error":{"code":429,"message":"quota","status":"RESOURCE_EXHAUSTED",
+        "details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"7s"}]}}"#;
+    for (fields, expected) in [("", 7), ("\r\nretry-after: 3", 3)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let mut group = group(&[format!("http://{}", listener.local_addr().expect("bound"))]);
+        Arc::make_mut(&mut group.deployments[0]).provider = "gemini".into();
+        Arc::make_mut(&mut group.deployments[0]).target.api_key = Some(Secret::new("k"));
+        let (upstream, _gossip) = node(1, Vec::new());
+        upstream.publish(&catalog(&group));
+        let attempt = upstream
+            .start_attempt(&group, Strategy::LeastBusy, &BTreeSet::new(), Tokens(1))
+            .expect("one is there");
+        let chat = chat("");
+        let head = format!("429 Too Many Requests{fields}");
+        let answering = answer_in(&listener, &head, body);
+        let (answer, ()) = tokio::join!(upstream.call(attempt, &chat, bounds(LONG)), answering);
+        let failure = answer.err().expect("refused");
+        assert_eq!(failure.retry_after, Some(Duration::from_secs(expected)));
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::Dialect;
 use crate::openai::{Entity, ErrorBody, UpstreamError};
 
 /// The types there are, and the statuses they stand for.
@@ -57,9 +58,8 @@ fn to_json(error: &ErrorBody) -> Value {
         told["entity_type"] = json!(kind);
         told["entity_id"] = json!(id);
     }
-    if let Some(details) = &error.details {
-        told["details"] = Value::clone(details);
-    }
+    let details = error.details.iter().flat_map(|details| details.members(Dialect::Anthropic));
+    details.for_each(|(name, value)| told[name] = value);
     json!({"type": "error", "error": told})
 }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::json;
 
+use crate::Dialect;
 use crate::openai::{Entity, ErrorBody};
 
 /// The body: `{"error":{"code","message","status"}}`, the code a number.
@@ -14,6 +15,8 @@ pub(crate) fn error_body(error: &ErrorBody) -> Bytes {
         told["entity_type"] = json!(kind);
         told["entity_id"] = json!(id);
     }
+    let details = error.details.iter().flat_map(|details| details.members(Dialect::Gemini));
+    details.for_each(|(name, value)| told[name] = value);
     Bytes::from(json!({"error": told}).to_string())
 }
 

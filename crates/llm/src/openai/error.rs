@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::sse;
 use crate::word::Word;
+use crate::{Details, Dialect};
 
 static ERROR: Word = Word::new(br#""error""#);
 static DETAIL: Word = Word::new(br#""detail""#);
@@ -52,8 +53,8 @@ pub struct ErrorBody {
     pub code: u16,
     /// Whose budget refused the request, if one did.
     pub entity: Option<Entity>,
-    /// What Anthropic's clients act by, beside the words. Nobody else is told.
-    pub details: Option<Box<Value>>,
+    /// What programs act by, beside the words.
+    pub details: Option<Box<Details>>,
 }
 
 /// Who an error is about: on the wire `entity_type` and `entity_id`, and nothing where it is nobody.
@@ -80,6 +81,8 @@ struct WireError<'a> {
     code: String,
     #[serde(flatten)]
     entity: Option<&'a Entity>,
+    #[serde(flatten)]
+    details: Option<Map<String, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     litellm_call_id: Option<&'a str>,
 }
@@ -108,6 +111,7 @@ impl ErrorBody {
             param: self.param.as_deref(),
             code: self.code.to_string(),
             entity: self.entity.as_ref(),
+            details: self.details.as_ref().map(|details| details.members(Dialect::OpenAi)),
             litellm_call_id: call,
         };
         serde_json::to_writer(&mut out, &Wire { error }).expect("texts are always JSON");
@@ -132,8 +136,8 @@ pub struct UpstreamError {
     pub kind: Option<String>,
     /// Its `code`, which may be a word or a status.
     pub code: Option<String>,
-    /// Anthropic's `details`, which name themselves by an `error_code`; at most 4 KiB.
-    pub details: Option<Box<Value>>,
+    /// What it says for programs.
+    pub details: Option<Box<Details>>,
 }
 
 impl UpstreamError {
@@ -242,22 +246,24 @@ impl UpstreamError {
             Some(Value::Null) | None => value,
             Some(error) => error,
         };
-        let message = match error {
-            Value::String(message) => message.as_str(),
+        match error {
+            // TGI's has a type beside it.
+            Value::String(message) => {
+                let (message, kind) = (shortened(message.clone()), word(value.get("error_type")));
+                Some(Self { message, kind, ..Self::default() })
+            }
             Value::Object(fields) => {
                 let words = fields.get("message").or_else(|| fields.get("detail"))?;
-                return Some(Self {
-                    message: shortened(
-                        words.as_str().map_or_else(|| words.to_string(), Into::into),
-                    ),
+                let message = words.as_str().map_or_else(|| words.to_string(), Into::into);
+                Some(Self {
+                    message: shortened(message),
                     kind: word(fields.get("type")),
                     code: word(fields.get("code")),
-                    details: details(fields.get("details")),
-                });
+                    details: Details::read(fields, value).map(Box::new),
+                })
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => return None,
-        };
-        Some(Self { message: shortened(message.to_owned()), ..Self::default() })
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
+        }
     }
 }
 
@@ -267,11 +273,6 @@ fn word(value: Option<&Value>) -> Option<String> {
         Value::Number(number) => Some(number.to_string()),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
-}
-
-fn details(value: Option<&Value>) -> Option<Box<Value>> {
-    let value = value.filter(|value| value.get("error_code").is_some_and(Value::is_string))?;
-    (value.to_string().len() <= MAX_WORDS).then(|| Box::new(value.clone()))
 }
 
 fn shortened(mut words: String) -> String {

@@ -1,7 +1,8 @@
 //! Why a body is not a request, as its client is told.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::Details;
 use crate::endpoint::Endpoint;
 use crate::openai::ErrorBody;
 
@@ -121,9 +122,11 @@ impl BadRequest {
 
     /// What Anthropic's clients act by: they go on without what is not supported.
     #[must_use]
-    pub fn details(&self) -> Option<Value> {
+    pub fn details(&self) -> Option<Details> {
         let Self::NoThread { .. } = self else { return None };
-        Some(json!({"error_code": "thread_unsupported_request", "unsupported": ["thread"]}))
+        let unsupported =
+            json!({"error_code": "thread_unsupported_request", "unsupported": ["thread"]});
+        Some(Details::anthropic(unsupported))
     }
 
     fn param(&self) -> Option<&str> {
