@@ -2,6 +2,7 @@
 //! that speak it are sent and answer. Also served by Bedrock, Vertex and many others.
 
 mod abilities;
+mod answer;
 mod blocks;
 mod chat;
 mod citations;
@@ -17,13 +18,14 @@ mod write;
 mod writer;
 
 pub use abilities::{Abilities, Thinking};
+pub use answer::{JsonAnswer, answer_in_json};
 pub use deltas::DeltaReader;
 pub use frame::FrameReader;
 pub use replayed::without_foreign;
 pub use reply::{parse_count, parse_reply, read_reply};
 pub use schema::StrictTools;
 pub use whole::frames_of_reply;
-pub use write::{MessageStyle, hosts, write_chat, write_thought};
+pub use write::{MessageStyle, answers_by_tool, hosts, write_chat, write_thought};
 
 pub(crate) use chat::read_chat;
 pub(crate) use error::{credential_body, error_body, error_frame};

@@ -18,6 +18,7 @@ use crate::parse::{BadRequest, parse};
 use crate::responses;
 use crate::tier::Tier;
 use crate::tool_models::ToolModels;
+use crate::word::Word;
 
 /// One client request. Made by [`parse`](crate::parse()).
 #[derive(Clone, Debug)]
@@ -164,6 +165,12 @@ impl ChatRequest {
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
+    }
+
+    /// Whether the body has the word anywhere.
+    #[must_use]
+    pub fn mentions(&self, word: &Word) -> bool {
+        word.is_in(&self.body)
     }
 
     /// What is asked for.

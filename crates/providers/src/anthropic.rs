@@ -195,11 +195,12 @@ impl Provider for Anthropic {
         reply.map_err(|error| ProviderError::bad_reply(SPEAKER, &error))
     }
 
-    fn stream(&self, request: &ChatRequest, _to: &Target) -> Box<dyn StreamDecoder> {
+    fn stream(&self, request: &ChatRequest, to: &Target) -> Box<dyn StreamDecoder> {
         Box::new(if request.endpoint() == Endpoint::Messages {
             AnthropicStream::passing()
         } else {
-            AnthropicStream::translating()
+            let abilities = Abilities::of(&to.model);
+            AnthropicStream::translating(params::answers_by_tool(self, request, to, abilities))
         })
     }
 }

@@ -180,8 +180,9 @@ impl Provider for Bedrock {
         reply.map_err(|error| ProviderError::bad_reply(self.speaker, &error))
     }
 
-    fn stream(&self, _request: &ChatRequest, _to: &Target) -> Box<dyn StreamDecoder> {
-        Box::new(stream::Frames::default())
+    fn stream(&self, request: &ChatRequest, to: &Target) -> Box<dyn StreamDecoder> {
+        let abilities = Abilities { schemas: false, ..Abilities::of(model::id(&to.model)) };
+        Box::new(stream::Frames::new(params::answers_by_tool(self, request, to, abilities)))
     }
 }
 

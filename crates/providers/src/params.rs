@@ -1,9 +1,9 @@
 //! Which parameters of a chat a provider is sent: those it has, or a refusal that names the others.
 
 use bytes::Bytes;
-use dunlin_llm::anthropic::Abilities;
+use dunlin_llm::anthropic::{self, Abilities};
 use dunlin_llm::form::{Chat, Embed, Json, NameRule, ToolChoice};
-use dunlin_llm::{ChatRequest, Dialect, Endpoint, ParamRules, Target, edit};
+use dunlin_llm::{ChatRequest, Dialect, Endpoint, ParamRules, Target, Word, edit};
 use serde_json::{Map, Number};
 
 use crate::{EncodeError, Provider, foreign, hosted};
@@ -93,6 +93,23 @@ impl Params {
             Self::AllBut(lists) => !lists.iter().any(|names| names.contains(&param)),
         }
     }
+}
+
+/// What every body has in it that wants an answer in JSON, but for Google's.
+static FORMAT: Word = Word::new(br#"format""#);
+
+/// Whether the answer to `request` is to come as the call of a tool, from a model of such abilities.
+pub(crate) fn answers_by_tool(
+    provider: &dyn Provider,
+    request: &ChatRequest,
+    to: &Target,
+    abilities: Abilities,
+) -> bool {
+    let may = request.endpoint().dialect() == Dialect::Gemini
+        || !to.body_defaults.is_empty()
+        || request.mentions(&FORMAT);
+    let chat = may.then(|| form(provider, request, to).ok()).flatten();
+    chat.is_some_and(|chat| anthropic::answers_by_tool(&chat, abilities))
 }
 
 /// The request in the common form, with the deployment's defaults, without what is dropped.

@@ -275,7 +275,11 @@ impl Provider for VertexAi {
             Publisher::Anthropic if request.endpoint() == Endpoint::Messages => {
                 Box::new(AnthropicStream::passing())
             }
-            Publisher::Anthropic => Box::new(AnthropicStream::translating()),
+            Publisher::Anthropic => {
+                let abilities = anthropic::Abilities::of(&to.model);
+                let by_tool = params::answers_by_tool(self, request, to, abilities);
+                Box::new(AnthropicStream::translating(by_tool))
+            }
             Publisher::Mistral | Publisher::Open if passes_openai(request) => {
                 Box::new(OpenAiStream::passing(request))
             }

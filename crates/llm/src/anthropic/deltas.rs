@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::JSON_TOOL;
+use super::answer::JsonAnswer;
 use super::citations;
 use super::reply::{explanation, finish_named};
 use crate::form::{Delta, Finish, Json};
@@ -104,8 +105,8 @@ enum Open {
         before: u64,
         cited: Vec<Value>,
     },
-    /// See [`JSON_TOOL`].
-    JsonAnswer,
+    /// The call that is the answer.
+    Answer,
 }
 
 /// What must be remembered between the frames of one stream.
@@ -115,9 +116,16 @@ pub struct DeltaReader {
     calls: u32,
     /// Characters of the text so far.
     said: u64,
+    answer: JsonAnswer,
 }
 
 impl DeltaReader {
+    /// `by_tool`: the answer is to come as the call of a tool.
+    #[must_use]
+    pub fn new(by_tool: bool) -> Self {
+        Self { answer: JsonAnswer::new(by_tool), ..Self::default() }
+    }
+
     /// Reads one chunk as [`FrameReader`](super::FrameReader) gives it.
     ///
     /// # Errors
@@ -134,6 +142,7 @@ impl DeltaReader {
             Event::ContentBlockDelta { index, delta } => self.delta(index, delta, out),
             Event::ContentBlockStop { index } => self.end(index, out),
             Event::MessageDelta { delta: WireEnd { stop_reason, stop_sequence, stop_details } } => {
+                self.answer.end(&mut |delta| out.push(delta));
                 let why = stop_details.as_ref().and_then(explanation);
                 out.extend(why.map(|text| Delta::Refusal { choice: 0, text }));
                 out.extend(chunk.usage().map(Delta::Usage));
@@ -162,7 +171,9 @@ impl DeltaReader {
                 out.push(Delta::RedactedThinking { choice: 0, data });
             }
             WireBlock::ToolUse { name, .. } if name == JSON_TOOL => {
-                self.open.insert(index, Open::JsonAnswer);
+                if self.answer.call() {
+                    self.open.insert(index, Open::Answer);
+                }
             }
             WireBlock::ToolUse { id, name, input } => {
                 let call = self.calls;
@@ -197,9 +208,11 @@ impl DeltaReader {
                 Some(Open::Call(call)) if !text.is_empty() => {
                     out.push(Delta::Arguments { choice: 0, call: *call, text });
                 }
-                Some(Open::JsonAnswer) => self.say(text, out),
+                Some(Open::Answer) if !text.is_empty() => {
+                    out.push(Delta::Text { choice: 0, text });
+                }
                 // The input of a tool that the provider runs itself.
-                Some(Open::Call(_) | Open::Text { .. }) | None => {}
+                Some(Open::Call(_) | Open::Answer | Open::Text { .. }) | None => {}
             },
             WireDelta::Other => {}
         }
@@ -208,7 +221,7 @@ impl DeltaReader {
     fn say(&mut self, text: String, out: &mut Vec<Delta>) {
         self.said += text.chars().count() as u64;
         if !text.is_empty() {
-            out.push(Delta::Text { choice: 0, text });
+            self.answer.say(Delta::Text { choice: 0, text }, &mut |delta| out.push(delta));
         }
     }
 
@@ -218,7 +231,10 @@ impl DeltaReader {
         let words = before..self.said;
         let cited = cited.iter().filter_map(|said| Json::parse(&said.to_string()).ok());
         let cited = cited.filter_map(|said| citations::read(said, words.clone()));
-        out.extend(cited.map(|citation| Delta::Citation { choice: 0, citation }));
+        for citation in cited {
+            let citation = Delta::Citation { choice: 0, citation };
+            self.answer.say(citation, &mut |delta| out.push(delta));
+        }
     }
 }
 

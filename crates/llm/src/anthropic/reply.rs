@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::JSON_TOOL;
+use super::answer::answer_in_json;
 use super::blocks::{read_content, write_sealed_call};
 use super::citations;
 use super::usage::{self, usage_json};
@@ -102,10 +102,10 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
     let wire: Wire<'_> = serde_json::from_slice(body)?;
     let mut parts = read_content(wire.content)
         .map_err(|expected| BadReply::NotAnObject { reason: expected.to_string() })?;
-    parts.iter_mut().for_each(answer_in_json);
+    let in_json = answer_in_json(&mut parts);
     let why = wire.stop_details.as_ref().and_then(explanation);
     parts.extend(why.map(|why| PartKind::Refusal(why).into()));
-    let citations = citations::read_all(wire.content);
+    let citations = if in_json { Vec::new() } else { citations::read_all(wire.content) };
     let word = wire.stop_reason.ok_or(BadReply::Unended)?;
     let finish = finish_named(&word, wire.stop_sequence);
     let calls = parts.iter().any(|part| matches!(part.kind, PartKind::ToolCall(_)));
@@ -126,15 +126,6 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
 pub(super) fn explanation(details: &Value) -> Option<String> {
     let said = details["explanation"].as_str().filter(|said| !said.is_empty());
     said.map(str::to_owned)
-}
-
-/// See [`JSON_TOOL`].
-fn answer_in_json(part: &mut Part) {
-    if let PartKind::ToolCall(call) = &mut part.kind
-        && call.name == JSON_TOOL
-    {
-        part.kind = PartKind::Text(std::mem::take(&mut call.arguments));
-    }
 }
 
 /// Anthropic's word for why an answer ended.

@@ -211,6 +211,14 @@ fn native_schema(chat: &Chat, abilities: Abilities) -> Option<Value> {
     abilities.schemas.then(|| schema.value()).filter(|schema| !schema::is_open(schema))
 }
 
+/// Whether the answer is to come as the call of a tool: the model has no structured outputs, or none
+/// for this schema.
+#[must_use]
+pub fn answers_by_tool(chat: &Chat, abilities: Abilities) -> bool {
+    let in_json = matches!(chat.format, Some(Format::Schema { .. } | Format::Json));
+    in_json && native_schema(chat, abilities).is_none()
+}
+
 /// OpenAI's tiers in Anthropic's two words; the others have no counterpart.
 fn service_tier(chat: &Chat) -> Option<Value> {
     match chat.service_tier.as_deref()? {
@@ -286,12 +294,12 @@ fn tools(chat: &Chat, abilities: Abilities) -> (Vec<Value>, Option<Value>) {
     let strict = StrictTools::of(chat, abilities.schemas);
     let mut tools: Vec<Value> =
         chat.tools.iter().filter_map(|tool| write_tool(tool, chat, strict)).collect();
-    let is_native = native_schema(chat, abilities).is_some();
     let schema = match &chat.format {
-        Some(Format::Schema { schema, .. }) if !is_native => Some(schema.value()),
+        Some(Format::Schema { schema, .. }) => Some(schema.value()),
         Some(Format::Json) => Some(json!({"type": "object", "additionalProperties": true})),
-        Some(Format::Schema { .. } | Format::Text) | None => None,
+        Some(Format::Text) | None => None,
     };
+    let schema = schema.filter(|_| answers_by_tool(chat, abilities));
     let mut choice = match &chat.tool_choice {
         Some(ToolChoice::Auto) => Some(json!({"type": "auto"})),
         Some(ToolChoice::None) => Some(json!({"type": "none"})),
@@ -304,7 +312,7 @@ fn tools(chat: &Chat, abilities: Abilities) -> (Vec<Value>, Option<Value>) {
         let mut tool = json!({"name": JSON_TOOL, "input_schema": object_schema(schema)});
         if !abilities.forced_calls {
             tool["description"] = JSON_TOOL_USE.into();
-        } else if tools.is_empty() {
+        } else if tools.is_empty() || chat.tool_choice == Some(ToolChoice::None) {
             choice = Some(json!({"type": "tool", "name": JSON_TOOL}));
         } else {
             // Beside tools of the client's, either one of them is called or the answer is given.

@@ -27,8 +27,9 @@ impl AnthropicStream {
         Frames::new(Self::default())
     }
 
-    pub(crate) fn translating() -> Frames<Self> {
-        Frames::new(Self { translating: Some(DeltaReader::default()), ..Self::default() })
+    /// `by_tool`: the answer is to come as the call of a tool.
+    pub(crate) fn translating(by_tool: bool) -> Frames<Self> {
+        Frames::new(Self { translating: Some(DeltaReader::new(by_tool)), ..Self::default() })
     }
 
     fn take_apart(

@@ -365,6 +365,47 @@ fn an_answer_that_was_made_to_be_json_is_the_answers_text() {
 }
 
 #[test]
+fn what_is_said_beside_an_answer_in_json_is_none_of_it() {
+    let asked = request(
+        Endpoint::ChatCompletions,
+        r#"{"model":"a","messages":[],"stream":true,"response_format":{"type":"json_object"}}"#,
+    );
+    let text = |text: &str| json!({"type": "text", "text": text});
+    let call = |name: &str, input: Value| json!({"type": "tool_use", "id": "t", "name": name, "input": input});
+    let answer = |value: &str| call("json_tool_call", json!({"a": value}));
+    let only = r#"{"a":"b"}"#;
+    for (content, said, finish) in [
+        (json!([answer("b")]), only, Finish::Stop),
+        (json!([text("Here:"), answer("b")]), only, Finish::Stop),
+        (json!([answer("b"), text("Done.")]), only, Finish::Stop),
+        (json!([answer("b"), answer("c")]), only, Finish::Stop),
+        (json!([text("x"), call("f", json!({})), answer("b")]), only, Finish::ToolCalls),
+        (json!([text("No "), text("call.")]), "No call.", Finish::Stop),
+    ] {
+        let reply = json!({"id": "m", "type": "message", "role": "assistant", "model": "m",
+            "content": content, "stop_reason": if finish == Finish::ToolCalls || said == only
+                { "tool_use" } else { "end_turn" },
+            "usage": {"input_tokens": 1, "output_tokens": 1}});
+        let whole = PROVIDER.decode(&asked, &target("m"), StatusCode::OK, reply.to_string().into());
+        let whole = whole.unwrap().write(Endpoint::ChatCompletions, stamp("a"));
+        let whole: Value = serde_json::from_slice(&whole).unwrap();
+        assert_eq!(whole["choices"][0]["message"]["content"], said, "{content}");
+        let frames = dunlin_llm::anthropic::frames_of_reply(reply.to_string().as_bytes()).unwrap();
+        let (events, ended) = events_for(&asked, &PROVIDER, &frames.concat().into(), &[]);
+        ended.unwrap();
+        let (mut words, mut ends) = (String::new(), Vec::new());
+        for event in events {
+            if let StreamEvent::Delta(Delta::Text { text, .. }) = event {
+                words.push_str(&text);
+            } else if let StreamEvent::Delta(Delta::Finish { finish, .. }) = event {
+                ends.push(finish);
+            }
+        }
+        assert_eq!((words.as_str(), ends), (said, vec![finish]), "{content}");
+    }
+}
+
+#[test]
 fn a_count_is_read() {
     let count = request(Endpoint::CountTokens, r#"{"model":"alias","messages":[]}"#);
     let decode = |body: &'static str| {

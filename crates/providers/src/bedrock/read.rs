@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use dunlin_llm::anthropic::JSON_TOOL;
+use dunlin_llm::anthropic::answer_in_json;
 use dunlin_llm::form::{Choice, Citation, Finish, Part, PartKind, Reply, Source, ToolCall};
 use dunlin_llm::{BadReply, Tier};
 use dunlin_types::{Tokens, Usage};
@@ -212,6 +212,9 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, BadReply> {
         citations.extend(cited.citations.into_iter().map(|cited| cited.of(before..said)));
         parts.extend(self::parts(block));
     }
+    if answer_in_json(&mut parts) {
+        citations.clear();
+    }
     let calls = parts.iter().any(|part| matches!(part.kind, PartKind::ToolCall(_)));
     let finish = match wire.stop_reason.as_deref().filter(|word| !word.is_empty()).map(finish) {
         // The only call was the answer itself.
@@ -242,12 +245,8 @@ fn parts(block: Block<'_>) -> Vec<Part> {
     }
     if let Some(call) = block.tool_use.filter(|call| !is_run_there(call.r#type.as_deref())) {
         let arguments = call.input.map_or("{}", RawValue::get).to_owned();
-        parts.push(if call.name == JSON_TOOL {
-            Part::text(arguments)
-        } else {
-            let (id, name) = (call.tool_use_id, call.name);
-            PartKind::ToolCall(ToolCall { id, name, arguments, signature: None }).into()
-        });
+        let (id, name) = (call.tool_use_id, call.name);
+        parts.push(PartKind::ToolCall(ToolCall { id, name, arguments, signature: None }).into());
     }
     parts
 }

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
-use dunlin_llm::anthropic::JSON_TOOL;
+use dunlin_llm::anthropic::{JSON_TOOL, JsonAnswer};
 use dunlin_llm::form::{Delta, Finish, PartKind, Source};
 use dunlin_llm::openai::UpstreamError;
 use dunlin_llm::sse::FrameTooLong;
@@ -93,8 +93,8 @@ struct ReasoningDelta {
 /// What a block is, once it has begun with a name.
 enum Block {
     Call(u32),
-    /// The tool whose call is the answer.
-    Json,
+    /// The call that is the answer.
+    Answer,
 }
 
 /// The words of a block, which are all from its sources: known once it is over.
@@ -109,7 +109,7 @@ struct Cites {
 
 impl Cites {
     /// Something is said in `block`, or nothing more in the one before.
-    fn pass_to(&mut self, block: u64, say: &mut impl FnMut(Delta)) {
+    fn pass_to(&mut self, block: u64, mut say: impl FnMut(Delta)) {
         let words = self.before..self.said;
         for cited in self.cited.drain(..) {
             say(Delta::Citation { choice: 0, citation: cited.of(words.clone()) });
@@ -156,6 +156,7 @@ pub(super) struct Frames {
     /// The blocks that call tools, by their index.
     blocks: Vec<(u64, Block)>,
     calls: u32,
+    answer: JsonAnswer,
     cites: Cites,
     picture: Option<Picture>,
     /// Nothing but what was used is missing.
@@ -167,6 +168,11 @@ pub(super) struct Frames {
 }
 
 impl Frames {
+    /// `by_tool`: the answer is to come as the call of a tool.
+    pub(super) fn new(by_tool: bool) -> Self {
+        Self { answer: JsonAnswer::new(by_tool), ..Self::default() }
+    }
+
     fn frame(&mut self, frame: &Frame, events: &mut Vec<StreamEvent>) -> Result<(), StreamError> {
         let wire: Wire = match serde_json::from_slice(&frame.payload) {
             Ok(wire) => wire,
@@ -188,11 +194,12 @@ impl Frames {
             "contentBlockStop" => {
                 let picture = self.picture.take().map(Picture::whole);
                 picture.into_iter().for_each(|media| say(Delta::Media { choice: 0, media }));
-                self.cites.pass_to(wire.content_block_index.saturating_add(1), &mut say)
+                self.pass_to(wire.content_block_index.saturating_add(1), &mut say);
             }
             "messageStop" => {
                 self.finished = true;
-                self.cites.pass_to(0, &mut say);
+                self.pass_to(0, &mut say);
+                self.answer.end(&mut say);
                 let finish = finish(
                     wire.stop_reason
                         .as_deref()
@@ -219,6 +226,12 @@ impl Frames {
         Ok(())
     }
 
+    /// Another block is spoken of.
+    fn pass_to(&mut self, block: u64, say: &mut impl FnMut(Delta)) {
+        let Self { cites, answer, .. } = self;
+        cites.pass_to(block, |delta| answer.say(delta, say));
+    }
+
     fn block(&mut self, wire: Wire, say: &mut impl FnMut(Delta)) {
         self.picture = wire.start.image.map(|ImageStart { format }| Picture::begin(&format));
         let Some(ToolStart { tool_use_id: id, name, r#type }) = wire.start.tool_use else { return };
@@ -226,7 +239,9 @@ impl Frames {
             return;
         }
         if name == JSON_TOOL {
-            self.blocks.push((wire.content_block_index, Block::Json));
+            if self.answer.call() {
+                self.blocks.push((wire.content_block_index, Block::Answer));
+            }
             return;
         }
         let call = self.calls;
@@ -243,18 +258,18 @@ impl Frames {
         }
         let said = |text: Option<String>| text.filter(|text| !text.is_empty());
         if wire.content_block_index != self.cites.block {
-            self.cites.pass_to(wire.content_block_index, say);
+            self.pass_to(wire.content_block_index, say);
         }
         self.cites.cited.extend(wire.delta.citation);
         if let Some(text) = said(wire.delta.text) {
             self.cites.said += text.chars().count() as u64;
-            say(Delta::Text { choice, text });
+            self.answer.say(Delta::Text { choice, text }, say);
         }
         if let Some(text) = said(wire.delta.tool_use.and_then(|tool| tool.input)) {
             let mut blocks = self.blocks.iter().rev();
             match blocks.find(|(index, _)| *index == wire.content_block_index) {
                 Some((_, Block::Call(call))) => say(Delta::Arguments { choice, call: *call, text }),
-                Some((_, Block::Json)) => say(Delta::Text { choice, text }),
+                Some((_, Block::Answer)) => say(Delta::Text { choice, text }),
                 None => {}
             }
         }

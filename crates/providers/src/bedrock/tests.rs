@@ -233,6 +233,72 @@ fn an_answer_in_json_is_a_call_that_is_read_as_text() {
 }
 
 #[test]
+fn an_answer_in_json_is_wanted_beside_tools_and_is_the_call_alone() {
+    let format = json!({"type": "json_object"});
+    let tools = json!([{"type": "function", "function": {"name": "f"}}]);
+    let history = json!([{"role": "user", "content": "q"},
+        {"role": "assistant", "tool_calls": [
+            {"id": "t", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "t", "content": "r"}]);
+    let any = json!({"any": {}});
+    let own = json!({"tool": {"name": "json_tool_call"}});
+    for (more, choice, count) in [
+        (json!({}), &any, 2),
+        (json!({"tool_choice": "none"}), &own, 1),
+        (json!({"tool_choice": "none", "messages": history}), &own, 2),
+        (json!({"reasoning_effort": "low"}), &Value::Null, 2),
+    ] {
+        let mut body = hello_and(json!({"response_format": format, "tools": tools}));
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let sent = sent(CLAUDE, &body).unwrap();
+        assert_eq!(sent["toolConfig"]["toolChoice"], *choice, "{more}");
+        assert_eq!(sent["toolConfig"]["tools"].as_array().unwrap().len(), count, "{more}");
+        assert_eq!(sent["additionalModelRequestFields"]["tool_choice"], Value::Null, "{more}");
+    }
+    let answer = |value: &str| json!({"toolUse": {"toolUseId": "t", "name": "json_tool_call", "input": {"a": value}}});
+    let content = json!([{"text": "Here:"}, answer("b"), answer("c")]);
+    let whole = json!({"output": {"message": {"content": content}}, "stopReason": "tool_use"});
+    assert_eq!(told(whole.to_string().into())["choices"][0]["message"]["content"], r#"{"a":"b"}"#);
+
+    let event = |kind: &str, payload: Value| {
+        frame(&[(":message-type", "event"), (":event-type", kind)], &payload.to_string())
+    };
+    let start = |at: u64| {
+        let tool = json!({"toolUse": {"toolUseId": "t", "name": "json_tool_call"}});
+        event("contentBlockStart", json!({"contentBlockIndex": at, "start": tool}))
+    };
+    let delta = |at: u64, delta: Value| {
+        event("contentBlockDelta", json!({"contentBlockIndex": at, "delta": delta}))
+    };
+    let input = |value: &str| json!({"toolUse": {"input": json!({"a": value}).to_string()}});
+    let said =
+        [event("messageStart", json!({"role": "assistant"})), delta(0, json!({"text": "x"}))];
+    let called = [start(1), delta(1, input("b")), start(2), delta(2, input("c"))];
+    let end = |why: &str| {
+        let metadata = event("metadata", json!({"usage": {"inputTokens": 1, "outputTokens": 1}}));
+        [event("messageStop", json!({"stopReason": why})), metadata]
+    };
+    let asked = hello_and(json!({"response_format": format, "stream": true}));
+    let asked = request(Endpoint::ChatCompletions, &asked);
+    for (frames, words) in [
+        ([said.concat(), called.concat(), end("tool_use").concat()].concat(), r#"{"a":"b"}"#),
+        ([said.concat(), end("end_turn").concat()].concat(), "x"),
+    ] {
+        let (mut decoder, mut events) = (PROVIDER.stream(&asked, &target(CLAUDE)), Vec::new());
+        decoder.push(frames.into(), &mut events).unwrap();
+        let text = events.iter().filter_map(|event| {
+            let StreamEvent::Delta(Delta::Text { text, .. }) = event else { return None };
+            Some(text.as_str())
+        });
+        assert_eq!(text.collect::<String>(), words);
+        let ends = |event: &&StreamEvent| {
+            matches!(event, StreamEvent::Delta(Delta::Finish { finish: Finish::Stop, .. }))
+        };
+        assert_eq!(events.iter().filter(ends).count(), 1);
+    }
+}
+
+#[test]
 fn a_document_never_goes_without_a_text() {
     let file = json!({"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBE"}});
     let hello = json!({"type": "text", "text": "hi"});

@@ -50,7 +50,7 @@ pub(super) fn chat(chat: &Chat, id: &str) -> Result<Bytes, BadRequest> {
     }
     thought.iter().for_each(|(name, json)| more.put(name, json.value()));
     if is_claude {
-        few_calls(chat, &mut more);
+        few_calls(chat, forced, &mut more);
     } else {
         effort(chat, id, &mut more);
     }
@@ -72,8 +72,11 @@ pub(super) fn chat(chat: &Chat, id: &str) -> Result<Bytes, BadRequest> {
 
 /// At most one call in an answer, or none: Converse has no word for it, and Claude's own is passed to
 /// it.
-fn few_calls(chat: &Chat, more: &mut Body) {
+fn few_calls(chat: &Chat, forced: bool, more: &mut Body) {
+    let answers_by_call = matches!(chat.format, Some(Format::Schema { .. } | Format::Json));
     let kind = match &chat.tool_choice {
+        Some(ToolChoice::None) if forced => return,
+        _ if forced && answers_by_call => json!({"type": "any"}),
         Some(ToolChoice::Auto | ToolChoice::Hosted(_)) | None => json!({"type": "auto"}),
         Some(ToolChoice::Required) => json!({"type": "any"}),
         Some(ToolChoice::Named(name)) => json!({"type": "tool", "name": name}),
@@ -148,14 +151,20 @@ fn tools(chat: &Chat, id: &str, claude: Option<Abilities>) -> (Body, bool) {
         Some(ToolChoice::Required) => Some(json!({"any": {}})),
         Some(ToolChoice::Named(name)) => Some(json!({"tool": {"name": name}})),
         // There is no word for it; a history with calls in it needs the tools all the same.
-        Some(ToolChoice::None) if !has_calls(chat) => return (config, false),
+        Some(ToolChoice::None) if !has_calls(chat) => {
+            tools.clear();
+            None
+        }
         Some(ToolChoice::None) | None => None,
     };
     if let Some(schema) = format {
         let thinks = chat.reasoning.as_ref().is_some_and(|r| r.effort != Some(Effort::None));
         let can_force = claude.is_none_or(|abilities| abilities.forced_calls);
-        if tools.is_empty() && !thinks && can_force {
-            choice = Some(json!({"tool": {"name": JSON_TOOL}}));
+        if !thinks && can_force {
+            // Beside tools of the client's, either one of them is called or the answer is given.
+            let is_alone = tools.is_empty() || chat.tool_choice == Some(ToolChoice::None);
+            let answer = || json!({"tool": {"name": JSON_TOOL}});
+            choice = Some(if is_alone { answer() } else { json!({"any": {}}) });
         }
         let schema = json!({"json": schema});
         let spec = json!({"name": JSON_TOOL, "description": JSON_TOOL_USE, "inputSchema": schema});
