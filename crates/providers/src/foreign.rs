@@ -237,7 +237,7 @@ fn lost_params(chat: &Chat, dialect: Option<Dialect>) -> Vec<String> {
             lost.map(|(name, _)| format!("generationConfig.{name}")).collect()
         }
         Dialect::Anthropic => {
-            let lost = ["container", "mcp_servers"];
+            let lost = ["compaction", "container", "mcp_servers"];
             let is_said = |name: &&str| said(chat, name).is_some_and(|value| value.text() != "[]");
             lost.into_iter().filter(is_said).map(str::to_owned).collect()
         }

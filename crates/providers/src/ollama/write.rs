@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 
 use crate::body::{Body, arguments, own_fields, wrong_messages};
 
+/// Between texts of one turn, which has room for one.
+const LINE: &str = "\n";
+
 /// Fields of the body itself, which are no options.
 const TOP: &[&str] = &[
     "context",
@@ -152,12 +155,13 @@ fn write_message(message: &Message, chat: &Chat, out: &mut Vec<Value>) -> Result
     if !is_said && images.is_empty() && calls.is_empty() && thought.is_empty() {
         return Ok(());
     }
-    let role = match message.role {
-        Role::System => "system",
-        Role::User => "user",
-        Role::Assistant => "assistant",
+    let (role, between) = match message.role {
+        Role::System => ("system", LINE),
+        Role::User => ("user", LINE),
+        // What it said was cut in pieces where others know sources or thoughts.
+        Role::Assistant => ("assistant", ""),
     };
-    let mut wire = json!({"role": role, "content": words(&message.parts)});
+    let mut wire = json!({"role": role, "content": words(&message.parts, between)});
     if !thought.is_empty() {
         wire["thinking"] = thought.into();
     }
@@ -171,7 +175,8 @@ fn write_message(message: &Message, chat: &Chat, out: &mut Vec<Value>) -> Result
     Ok(())
 }
 
-fn words(parts: &[Part]) -> String {
+/// All that is said, with `between` between what stood apart, unless white space does.
+fn words(parts: &[Part], between: &str) -> String {
     let words = parts.iter().filter_map(|part| match &part.kind {
         PartKind::Text(text) | PartKind::Refusal(text) => Some(text.as_str()),
         PartKind::Image { .. }
@@ -183,7 +188,13 @@ fn words(parts: &[Part]) -> String {
         | PartKind::ToolResult { .. }
         | PartKind::Other(_) => None,
     });
-    words.collect()
+    let is_space = char::is_whitespace;
+    words.fold(String::new(), |mut said, text| {
+        if !said.is_empty() && !said.ends_with(is_space) && !text.starts_with(is_space) {
+            said += between;
+        }
+        said + text
+    })
 }
 
 /// Templates of older models name the tool by its name, not by the call.
@@ -194,7 +205,7 @@ fn result(call: &str, name: Option<&str>, parts: &[Part], chat: &Chat) -> Value 
     };
     let mut all = chat.messages.iter().flat_map(|message| &message.parts);
     let name = name.map(str::to_owned).or_else(|| all.find_map(called));
-    let mut wire = json!({"role": "tool", "content": words(parts), "tool_call_id": call});
+    let mut wire = json!({"role": "tool", "content": words(parts, LINE), "tool_call_id": call});
     if let Some(name) = name {
         wire["tool_name"] = name.into();
     }

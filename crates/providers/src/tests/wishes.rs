@@ -206,8 +206,11 @@ fn what_only_claude_or_openai_has_is_said_otherwise_or_refused() {
     let told = sent("gemini", "gemini-2.5-pro", Endpoint::Messages, &web).unwrap();
     assert_eq!(told["tools"], json!([{"googleSearch": {}}]));
     let servers = json!({"mcp_servers": [{"type": "url", "url": "https://x"}]});
-    let refused = sent("openai", "gpt-4o", Endpoint::Messages, &servers).expect_err("no servers");
-    assert!(refused.to_string().contains("mcp_servers"), "{refused}");
+    let summary = json!({"compaction": {"type": "summarize"}});
+    for (asked, name) in [(servers, "mcp_servers"), (summary, "compaction")] {
+        let refused = sent("openai", "gpt-4o", Endpoint::Messages, &asked).expect_err(name);
+        assert!(refused.to_string().contains(name), "{refused}");
+    }
     let found = json!({"messages": [{"role": "user", "content": [
         {"type": "search_result", "title": "T", "source": "S", "content": [{"type": "text", "text": "found"}]},
         {"type": "text", "text": "so?"},
@@ -258,13 +261,15 @@ fn pictures_that_a_tool_made_are_shown_by_the_user_where_tools_only_speak() {
         {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": {"name": "draw", "arguments": "{}"}}]},
         {"role": "tool", "tool_call_id": "c", "content": [{"type": "image_url", "image_url": {"url": url}}]},
     ]});
-    for (endpoint, said, words) in [
-        (Endpoint::Messages, &claudes, "done"),
-        (Endpoint::ChatCompletions, &openais, "The result is in the message that follows."),
+    let below = "The result is in the message that follows.";
+    for (endpoint, said, words, beside) in [
+        (Endpoint::Messages, &claudes, "done", "Result of draw:\nand?"),
+        (Endpoint::ChatCompletions, &openais, below, "Result of c:"),
     ] {
         let told = sent("ollama_chat", "llava", endpoint, said).unwrap();
         assert_eq!(told["messages"][2]["content"], words, "{told}");
         assert_eq!(told["messages"][3]["images"], json!([picture]), "{told}");
+        assert_eq!(told["messages"][3]["content"], beside, "{told}");
     }
 }
 
