@@ -4,12 +4,14 @@
 mod facts;
 pub(crate) mod nested;
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use memchr::memmem;
 use serde_json::{Map, Value};
 
 use crate::json::Span;
-use crate::named::UnclearModel;
+use crate::named::{UnclearModel, decoded};
 use crate::parse::BadRequest;
 use crate::request::Splice;
 
@@ -24,7 +26,7 @@ const MAX_FIELD_BYTES: usize = 16 << 10;
 struct Part<'a> {
     name: &'a str,
     is_file: bool,
-    filename: Option<&'a str>,
+    filename: Option<Cow<'a, str>>,
     /// From its delimiter to the next one.
     whole: Span,
     value: Span,
@@ -116,7 +118,7 @@ impl Upload {
             if fields.iter().any(|known| known.name.eq_ignore_ascii_case(name)) {
                 return Err(BadRequest::Duplicate { name: name.to_owned() });
             }
-            let (name, filename) = (name.to_owned(), filename.map(str::to_owned));
+            let (name, filename) = (name.to_owned(), filename.map(Cow::into_owned));
             fields.push(Field { name, is_file, filename, whole, value });
         }
         Ok(Self { fields, body })
@@ -236,18 +238,45 @@ fn part(body: &[u8], begin: usize, start: usize, next: usize) -> Option<Part<'_>
         name.trim().eq_ignore_ascii_case("content-disposition").then_some(value)
     })?;
     let param = |wanted: &str| {
-        disposition.split(';').skip(1).find_map(|param| {
-            let (name, value) = param.trim().split_once('=')?;
-            name.eq_ignore_ascii_case(wanted).then_some(value.trim_matches('"'))
-        })
+        let (_, value) = params(disposition).find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
+        Some(value)
     };
+    // RFC 7578 has no place for the latter, but some clients send nothing else.
+    let filename = param("filename*").map(extended).or(param("filename").map(Cow::Borrowed));
     Some(Part {
         name: param("name")?,
-        is_file: param("filename").is_some(),
-        filename: param("filename"),
+        is_file: filename.is_some(),
+        filename,
         whole: Span { start: begin, end: next },
         value: Span { start: value_start, end: value_end },
     })
+}
+
+/// The parameters of a header. A `;` in quotes ends none.
+fn params(header: &str) -> impl Iterator<Item = (&str, &str)> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    let ends = move |c: char| {
+        let is_plain = !std::mem::take(&mut is_escaped);
+        match c {
+            '\\' => is_escaped = is_quoted && is_plain,
+            '"' if is_plain => is_quoted = !is_quoted,
+            _ => {}
+        }
+        c == ';' && !is_quoted
+    };
+    header.split(ends).skip(1).filter_map(|param| {
+        let (name, value) = param.trim().split_once('=')?;
+        Some((name, value.trim_matches('"')))
+    })
+}
+
+/// A value in RFC 5987's form: a character set, perhaps a language, and the text, percent-encoded. One
+/// in another set stays as it is.
+fn extended(value: &str) -> Cow<'_, str> {
+    let mut parts = value.splitn(3, '\'');
+    let is_utf8 = parts.next().is_some_and(|set| set.eq_ignore_ascii_case("utf-8"));
+    let text = parts.nth(1).filter(|_| is_utf8);
+    text.map_or(Cow::Borrowed(value), |text| Cow::Owned(decoded(text)))
 }
 
 #[cfg(test)]
@@ -335,6 +364,25 @@ mod tests {
         assert!(Upload::read(sent.into(), "application/json").is_err());
         let twice = body(&[("name=\"model\"", "a"), ("name=\"Model\"; filename=\"b\"", "b")]);
         assert!(matches!(Upload::read(twice.into(), FORM), Err(BadRequest::Duplicate { .. })));
+    }
+
+    #[test]
+    fn a_file_may_be_called_in_any_script() {
+        let model = ("name=\"model\"", "m");
+        for (disposition, name) in [
+            ("name=\"file\"; filename*=UTF-8''na%C3%AFve%20a.wav", "na\u{ef}ve a.wav"),
+            ("name=\"file\"; filename=\"x\"; filename*=utf-8'de'%e2%82%ac", "\u{20ac}"),
+            ("filename*=utf-8''a.wav; name=\"file\"", "a.wav"),
+            ("name=\"file\"; filename*=koi8-r''%c1", "koi8-r''%c1"),
+            ("name=\"file\"; filename*=\"utf-8''%ff\"", "\u{fffd}"),
+            ("name=\"file\"; filename=\"a;b.wav\"", "a;b.wav"),
+            ("name=\"file\"; filename=\"a\\\";name=model;.wav\"", "a\\\";name=model;.wav"),
+        ] {
+            let sent = body(&[model, (disposition, "RIFF")]);
+            assert_eq!(upload(&sent).expect(disposition).model(), "m");
+            let form = Upload::read(sent.into(), FORM).expect(disposition);
+            assert_eq!(form.filename("file"), Some(name), "{disposition}");
+        }
     }
 
     #[test]
