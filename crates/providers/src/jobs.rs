@@ -17,6 +17,7 @@ mod address;
 mod answers;
 mod asks;
 mod bedrock;
+mod names;
 mod shown;
 mod vertex;
 mod wanted;

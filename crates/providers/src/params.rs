@@ -188,7 +188,7 @@ pub(crate) fn form(
 
 /// What a tool may be called. Claude takes the longest names, Google signs that others do not; what a
 /// compatible server takes is what OpenAI does.
-fn tool_names(dialect: Option<Dialect>) -> NameRule {
+pub(crate) fn tool_names(dialect: Option<Dialect>) -> NameRule {
     let plain = NameRule { most: 64, signs: "", begins_with_letter: false };
     match dialect {
         Some(Dialect::Anthropic) => NameRule { most: 128, ..plain },

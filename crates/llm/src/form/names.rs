@@ -29,7 +29,9 @@ pub struct NameRule {
 }
 
 impl NameRule {
-    fn takes(self, name: &str) -> bool {
+    /// Whether a name keeps to it.
+    #[must_use]
+    pub fn takes(self, name: &str) -> bool {
         let is_known = |c: char| is_plain(c) || self.signs.contains(c);
         let begins = name.chars().next().is_some_and(|c| !self.begins_with_letter || is_first(c));
         name.len() <= self.most && begins && name.chars().all(is_known)

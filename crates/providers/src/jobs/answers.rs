@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{json, value::RawValue};
 use sha2::{Digest, Sha256};
 
+use super::names;
 use crate::{Provider, ProviderError};
 
 /// What a line says beside the answer.
@@ -47,11 +48,11 @@ pub(super) struct Answer<'l> {
 }
 
 impl<'l> Answer<'l> {
-    /// Any chat of OpenAI's is asked: nothing of it matters but the dialect.
-    pub(super) fn chat(body: &'l str, model: &'static str) -> Self {
-        let asked = Bytes::from_static(br#"{"model":"m","messages":[]}"#);
-        let asked = parse(Endpoint::ChatCompletions, asked, None).expect("it is a chat");
-        Self { body, model, asked }
+    /// Any chat of OpenAI's is asked: nothing of it matters but the dialect, and the names of tools in
+    /// what the provider repeats of the `request`.
+    pub(super) fn chat(body: &'l str, model: &'static str, request: Option<&str>) -> Self {
+        let asked = parse(Endpoint::ChatCompletions, names::asked(request), None);
+        Self { body, model, asked: asked.expect("it is a chat") }
     }
 
     /// Vectors of those texts.

@@ -4,9 +4,10 @@ use bytes::Bytes;
 use dunlin_llm::{BadRequest, Endpoint, check_object, edit, parse};
 use dunlin_types::{Credential, Secret, UnixMillis};
 
-use super::{Jobs, bedrock, invalid, vertex};
+use super::{Jobs, bedrock, invalid, names, vertex};
 use crate::bucket::Store;
 use crate::encode::EncodeError;
+use crate::params;
 
 /// The longest name that a client can give a request: it is sent along in labels of 59 letters.
 const MAX_CUSTOM_ID_BYTES: usize = 512;
@@ -115,8 +116,12 @@ impl Jobs<'_> {
             let expected = "float: the provider does not keep another wish";
             return Err(invalid("/files", "encoding_format", expected));
         }
-        let request =
-            parse(asked.endpoint(), line.slice_ref(body.as_bytes()), Some(&self.to.model))?;
+        let body = line.slice_ref(body.as_bytes());
+        let body = match asked {
+            Asks::Chats => names::told(body, params::tool_names(self.provider.dialect(self.to))),
+            Asks::Embeddings => body,
+        };
+        let request = parse(asked.endpoint(), body, Some(&self.to.model))?;
         if request.stream() {
             return Err(invalid("/files", "stream", "false: a batch has no streams"));
         }

@@ -182,7 +182,9 @@ fn answer(line: &[u8]) -> Option<Answer<'_>> {
     {
         [Some(_), _] => "amazon.titan-embed",
         [None, Some(_)] => "cohere.embed",
-        [None, None] => return Some(Answer::chat(answer, "")),
+        [None, None] => {
+            return Some(Answer::chat(answer, "", edit::member(line, "modelInput")));
+        }
     };
     let asked = edit::member(line, "modelInput").and_then(|input| serde_json::from_str(input).ok());
     let Input { input_text, texts } = asked.unwrap_or_default();

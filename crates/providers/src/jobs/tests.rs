@@ -202,6 +202,43 @@ fn a_line_that_is_no_request_of_a_batch_is_refused() {
 }
 
 #[test]
+fn a_tool_is_called_by_the_clients_own_name() {
+    let own = format!("mcp__server__{}", "x".repeat(120));
+    let told = Told { model: "public", object: "o", number: 1, made: 7 };
+    for (provider, model) in CASES {
+        let to = target(model);
+        let jobs = jobs(provider, &to);
+        let tool = |name: &str| json!({"type": "function", "function": {"name": name, "description": "Does it."}});
+        let body = json!({"model": "public", "max_tokens": 9, "tools": [tool(&own), tool("f")],
+            "messages": [{"role": "user", "content": "good day"}]});
+        let sent = sent(&jobs, &line("1", CHATS, &body));
+        let called = format!("{}_{}", &own[..55], digest(&own));
+        assert!(sent.to_string().contains(&called), "{provider}: {sent}");
+        let answer = match (provider, model) {
+            ("bedrock", _) => json!({"recordId": "1", "modelInput": sent["modelInput"],
+                "modelOutput": {"output": {"message": {"role": "assistant", "content": [
+                    {"toolUse": {"toolUseId": "t", "name": called, "input": {}}}]}},
+                    "stopReason": "tool_use", "usage": {"inputTokens": 3, "outputTokens": 2}}}),
+            (_, "claude-up") => json!({"custom_id": "1", "status": "", "request": sent["request"],
+                "response": {"id": "msg_1", "type": "message", "role": "assistant", "model": "c",
+                    "content": [{"type": "tool_use", "id": "t", "name": called, "input": {}}],
+                    "stop_reason": "tool_use", "usage": {"input_tokens": 3, "output_tokens": 2}}}),
+            _ => json!({"status": "", "request": sent["request"], "response": {"candidates": [
+                {"content": {"role": "model", "parts": [{"functionCall": {"name": called,
+                    "args": {}}}]}, "finishReason": "STOP"}]}}),
+        };
+        let written = told_in(&jobs, &answer, Part::Output, &told).expect("it has answered");
+        let call = &parsed(&written)["response"]["body"]["choices"][0]["message"]["tool_calls"][0];
+        assert_eq!(call["function"]["name"], own, "{provider} {model}");
+    }
+}
+
+fn digest(name: &str) -> String {
+    use sha2::Digest;
+    hex::encode(&sha2::Sha256::digest(name)[..4])
+}
+
+#[test]
 fn vectors_are_asked_for_and_told_as_each_model_has_them() {
     let told = Told { model: "public", object: "o", number: 1, made: 7 };
     for (model, input, expected, output, counted) in [

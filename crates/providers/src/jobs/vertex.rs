@@ -241,7 +241,7 @@ pub(super) fn answered(line: &[u8]) -> Option<Found<'_>> {
         let answer = edit::member(line, "response")?;
         let is_claude = edit::member(answer.as_bytes(), "type") == Some("\"message\"");
         let model = if is_claude { "claude" } else { "gemini" };
-        Outcome::Answered(Box::new(Answer::chat(answer, model)))
+        Outcome::Answered(Box::new(Answer::chat(answer, model, edit::member(line, "request"))))
     } else {
         Outcome::Refused { code: "vertex_ai_error", message: status }
     };
