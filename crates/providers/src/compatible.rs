@@ -232,7 +232,7 @@ pub(crate) static TABLE: &[OpenAiCompatible] = &[
     cloud("helicone", "HeliconeException", "https://ai-gateway.helicone.ai", &["HELICONE_API_KEY"], &[]),
     server("heroku", "HerokuException", &["HEROKU_API_KEY"], &["HEROKU_API_BASE"]).ending("/v1"),
     OpenAiCompatible {
-        quirks: Quirks { provider_last: true, ..Quirks::NONE },
+        quirks: Quirks { provider_last: true, lists_stops: true, ..Quirks::OLD_BOUND },
         ..cloud("huggingface", "HuggingfaceException", "https://router.huggingface.co/v1", &["HF_TOKEN", "HUGGINGFACE_API_KEY"], &["HF_API_BASE", "HUGGINGFACE_API_BASE"]).ending("/v1")
     },
     cloud("hyperbolic", "HyperbolicException", "https://api.hyperbolic.xyz/v1", &["HYPERBOLIC_API_KEY"], &["HYPERBOLIC_API_BASE"])

@@ -374,16 +374,19 @@ impl ProviderError {
     }
 }
 
-/// Words that stand for a status: OpenAI's codes and types, and Anthropic's types.
+/// Words that stand for a status: OpenAI's codes and types, Anthropic's types, and TGI's.
 const STATUS_WORDS: &[(&str, u16)] = &[
     ("authentication_error", 401),
     ("billing_error", 402),
     ("context_length_exceeded", 400),
+    ("generation", 424),
+    ("incomplete_generation", 500),
     ("insufficient_quota", 429),
     ("invalid_api_key", 401),
     ("invalid_request_error", 400),
     ("model_not_found", 404),
     ("not_found_error", 404),
+    ("overloaded", 429),
     ("overloaded_error", 529),
     ("permission_error", 403),
     ("rate_limit_error", 429),
@@ -391,6 +394,7 @@ const STATUS_WORDS: &[(&str, u16)] = &[
     ("request_too_large", 413),
     ("server_is_overloaded", 503),
     ("timeout_error", 504),
+    ("validation", 422),
 ];
 
 /// An answer in a form that its client's route has no word for would be made in vain again: to ask

@@ -11,6 +11,7 @@ use dunlin_llm::{ChatReply, ChatRequest, Dialect, StreamEvent, Target};
 use dunlin_types::{Credential, UnixMillis};
 use http::{Request, StatusCode};
 
+mod arguments;
 mod body;
 pub mod bucket;
 mod compatible;

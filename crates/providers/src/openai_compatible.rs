@@ -13,6 +13,7 @@ use dunlin_types::{Credential, UnixMillis};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Request, StatusCode};
 
+use crate::arguments;
 use crate::encode::{EncodeError, post};
 use crate::params::{self, Params};
 use crate::plain;
@@ -87,6 +88,8 @@ pub(crate) struct Quirks {
     pub(crate) translated: Option<&'static str>,
     /// It guides what is written, and has a newer name for how.
     pub(crate) guides: bool,
+    /// It takes the texts at which an answer ends in a list alone.
+    pub(crate) lists_stops: bool,
     /// It knows no name of a tool as a choice, and no form of an answer but by a schema.
     pub(crate) few_words: bool,
     /// What it takes of a history.
@@ -122,6 +125,7 @@ impl Quirks {
         thinkers: None,
         translated: None,
         guides: false,
+        lists_stops: false,
         few_words: false,
         replayed: Replayed::ANY,
     };
@@ -292,7 +296,10 @@ impl OpenAiCompatible {
             body = without_foreign_seals(body);
         }
         if self.quirks.guides && (is_chat || asked == Endpoint::Completions) {
-            body = plain::guided(body);
+            body = plain::in_order(plain::guided(body), request);
+        }
+        if self.quirks.lists_stops && (is_chat || asked == Endpoint::Completions) {
+            body = plain::with_stops_listed(body);
         }
         if is_chat && self.quirks.is_openai && reasoning::has_new_bound(&to.model) {
             body = edit::renamed(body, "max_tokens", "max_completion_tokens");
@@ -428,6 +435,7 @@ impl Provider for OpenAiCompatible {
             }
         } else if self.is_native(request, to) {
             body = stream::with_known_thoughts(body, "choices[*].message.reasoning");
+            body = arguments::as_texts(body);
             if request.endpoint() == Endpoint::Rerank {
                 if self.quirks.ranks_in_data {
                     body = edit::renamed(body, "data", "results");

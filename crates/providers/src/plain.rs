@@ -1,13 +1,15 @@
 //! What a chat says in OpenAI's newer words, in the older ones that a server knows.
 
 use bytes::Bytes;
-use dunlin_llm::{Word, edit};
+use dunlin_llm::{ChatRequest, Word, edit};
 use serde::Deserialize;
 use serde_json::Value;
 
 static ALLOWED: Word = Word::new(br#""allowed_tools""#);
 static CHOICE: Word = Word::new(br#""tool_choice""#);
 static GUIDED: Word = Word::new(br#""guided_"#);
+static PRIORITY: Word = Word::new(br#""priority""#);
+static STOP: Word = Word::new(br#""stop""#);
 static ANY_OBJECT: Word = Word::new(br#""json_object""#);
 
 /// Any object, as a schema.
@@ -82,6 +84,32 @@ pub(crate) fn guided(body: Bytes) -> Bytes {
         body
     } else {
         edit::with(body, "structured_outputs", &format!("{{{said}}}"))
+    }
+}
+
+/// The body with the priority that the client gives it: vLLM and SGLang know it, and all others are
+/// sent none.
+pub(crate) fn in_order(body: Bytes, request: &ChatRequest) -> Bytes {
+    if !request.mentions(&PRIORITY) {
+        return body;
+    }
+    match edit::member(request.text_as_bytes(), "priority") {
+        Some(value) if value != "null" => edit::with(body, "priority", value),
+        Some(_) | None => body,
+    }
+}
+
+/// The body with the text at which an answer ends, if it is one, in a list: TGI takes no other form.
+pub(crate) fn with_stops_listed(body: Bytes) -> Bytes {
+    if !STOP.is_in(&body) {
+        return body;
+    }
+    match edit::member(&body, "stop").filter(|stop| stop.starts_with('"')) {
+        Some(stop) => {
+            let list = format!("[{stop}]");
+            edit::with(body, "stop", &list)
+        }
+        None => body,
     }
 }
 

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{Deserializer, Error, IgnoredAny};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::calls::{WireCall, WireCalled, made_id};
 use super::content::Content;
@@ -73,11 +74,23 @@ struct WireDelta {
     reasoning_content: Option<String>,
     reasoning: Option<String>,
     reasoning_details: Option<Value>,
+    #[serde(default, deserialize_with = "pieces")]
     tool_calls: Option<Vec<WireCall>>,
     function_call: Option<WireCalled>,
     annotations: Option<Value>,
     images: Option<Value>,
     audio: Option<Value>,
+}
+
+/// Pieces of calls; older TGI has the only one by itself.
+fn pieces<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<WireCall>>, D::Error> {
+    let Some(said) = Option::<Box<RawValue>>::deserialize(from)? else { return Ok(None) };
+    let read = if said.get().starts_with('{') {
+        serde_json::from_str(said.get()).map(|only| vec![only])
+    } else {
+        serde_json::from_str(said.get())
+    };
+    read.map(Some).map_err(D::Error::custom)
 }
 
 /// A call that has begun.

@@ -37,7 +37,11 @@ struct Peek<'a, C> {
 /// The data is neither `[DONE]` nor a JSON object.
 pub fn read_frame(frame: Bytes) -> Result<StreamEvent, BadFrame> {
     let (frame, data) = sse::in_one_line(frame);
-    let Some(data) = data else { return Ok(StreamEvent::Comment(frame)) };
+    let Some(data) = data else {
+        // Older llama.cpp says so in a field of its own.
+        let error = frame.strip_prefix(b"error:").map(UpstreamError::parse);
+        return Ok(error.map_or(StreamEvent::Comment(frame), StreamEvent::Error));
+    };
     let text = std::str::from_utf8(&frame[data.range()]).map_err(|_| BadFrame::NotUtf8)?;
     match text.trim() {
         "" => return Ok(StreamEvent::Comment(frame)),

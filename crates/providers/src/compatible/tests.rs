@@ -337,6 +337,31 @@ fn vllm_is_told_how_to_guide_in_its_newer_words_too() {
 }
 
 #[test]
+fn tgi_is_told_the_bound_and_where_to_end_in_the_only_form_it_knows() {
+    let to = target(find("huggingface").unwrap(), "m");
+    let body = r#"{"model":"m","messages":[],"max_completion_tokens":9,"stop":"a\"b"}"#;
+    let (_, told) = sent("huggingface", &to, body).unwrap();
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((&told["max_tokens"], &told["stop"]), (&9.into(), &serde_json::json!(["a\"b"])));
+    assert_eq!(told.get("max_completion_tokens"), None);
+}
+
+#[test]
+fn vllm_is_told_what_comes_first_and_nobody_else_is() {
+    let body = r#"{"model":"m","messages":[],"priority":-1,"service_tier":"priority"}"#;
+    let told = |id: &str| {
+        let sent = sent(id, &target(find(id).unwrap(), "m"), body).unwrap().1;
+        serde_json::from_str::<serde_json::Value>(&sent).unwrap().get("priority").cloned()
+    };
+    for id in ["hosted_vllm", "vllm"] {
+        assert_eq!(told(id), Some((-1).into()), "{id}");
+    }
+    for id in ["lm_studio", "openai_like", "deepseek"] {
+        assert_eq!(told(id), None, "{id}");
+    }
+}
+
+#[test]
 fn a_ranking_of_sglangs_is_told_in_coheres_words() {
     let provider = find("hosted_vllm").unwrap();
     let body = br#"{"model":"r","query":"a","documents":["a"]}"#;

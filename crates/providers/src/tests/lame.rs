@@ -275,6 +275,44 @@ fn a_call_in_whose_midst_more_is_said_reaches_everyone_whole() {
     assert_eq!(called, [json!({"x": 1})], "{google:?}");
 }
 
+/// Older llama.cpp has a field of its own for them, TGI a type beside the words.
+#[test]
+fn what_goes_wrong_in_a_stream_of_a_local_server_is_told_in_its_words() {
+    let provider = find("openai_like").unwrap();
+    for (name, stream) in some_files(provider, "failing") {
+        for client in [CHAT, MESSAGES] {
+            let asked = asking(client, &json!({"stream": true}));
+            let (events, _) = events_for(&asked, provider, &stream, &[]);
+            let told = events.into_iter().find_map(|event| {
+                let StreamEvent::Error(error) = event else { return None };
+                Some(ProviderError::event("x", error))
+            });
+            let told = told.expect(&name);
+            assert_eq!(name.split('-').nth(1), Some(&*told.cause.status().to_string()), "{name}");
+            assert!(!told.message.contains('{'), "{name}: {told}");
+        }
+    }
+}
+
+#[test]
+fn a_call_of_tgis_is_read_alone_and_its_arguments_are_a_text() {
+    let arguments = "{\"city\":\"Bern\"}";
+    for (name, body) in some_files(find("openai_like").unwrap(), "calls") {
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        if name.ends_with(".sse") {
+            let told = streamed("huggingface", Endpoint::Responses, &text).unwrap();
+            let call = &told.last().unwrap()["response"]["output"][0];
+            let said = (&call["name"], &call["arguments"]);
+            assert_eq!(said, (&json!("weather"), &json!(arguments)), "{told:?}");
+        } else {
+            let body = serde_json::from_str(&text).unwrap();
+            let told = whole("huggingface", CHAT, &body).unwrap();
+            let call = &told["choices"][0]["message"]["tool_calls"][0]["function"];
+            assert_eq!(call["arguments"], arguments, "{told}");
+        }
+    }
+}
+
 #[test]
 fn a_conversation_is_remembered_by_who_can_and_else_refused_so_that_clients_go_on() {
     let asks = json!({"thread": {"type": "continue", "previous_message_id": "msg_1"}});
