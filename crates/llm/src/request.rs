@@ -432,6 +432,21 @@ impl ChatRequest {
         bare
     }
 
+    /// Whether its provider is to remember it, or remembers what was said before it: Anthropic's
+    /// threads.
+    #[must_use]
+    pub fn has_thread(&self) -> bool {
+        self.has("thread")
+    }
+
+    /// Whether it goes on with such a thread.
+    #[must_use]
+    pub fn continues_thread(&self) -> bool {
+        let thread = self.has_thread().then(|| self.member("thread")).flatten();
+        let previous = thread.and_then(|of| edit::member(of.as_bytes(), "previous_message_id"));
+        previous.is_some_and(|id| id != "null")
+    }
+
     /// The JSON text of a member at the top of the body. Reads it again.
     pub(crate) fn member(&self, name: &str) -> Option<&str> {
         edit::member(&self.body, name)

@@ -45,6 +45,8 @@ pub(crate) enum Kind {
     Call,
     /// Turns that are kept together.
     Conversation,
+    /// A message of Anthropic's from which a thread goes on.
+    Message,
 }
 
 impl Kind {
@@ -57,6 +59,7 @@ impl Kind {
             Self::Job => "ftjob-",
             Self::Call => "rtc_",
             Self::Conversation => "conv_",
+            Self::Message => "msg_",
         }
     }
 
@@ -69,6 +72,7 @@ impl Kind {
             Self::Call => 5,
             Self::Conversation => 6,
             Self::MessageBatch => 7,
+            Self::Message => 8,
         }
     }
 
@@ -82,12 +86,14 @@ impl Kind {
             Self::Job => "fine_tuning/jobs",
             Self::Call => "realtime/calls",
             Self::Conversation => "conversations",
+            Self::Message => "messages",
         }
     }
 
     /// In whose words calls about it are answered.
     pub(crate) fn endpoint(self) -> Endpoint {
-        if self == Self::MessageBatch { Endpoint::Messages } else { Endpoint::Responses }
+        let is_message = matches!(self, Self::MessageBatch | Self::Message);
+        if is_message { Endpoint::Messages } else { Endpoint::Responses }
     }
 
     /// What messages call it.
@@ -100,6 +106,7 @@ impl Kind {
             Self::Job => "fine-tuning job",
             Self::Call => "call",
             Self::Conversation => "conversation",
+            Self::Message => "message",
         }
     }
 }

@@ -247,6 +247,56 @@ async fn messages_pass_to_anthropic_as_they_are() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_thread_goes_on_for_the_key_that_began_it_alone() -> anyhow::Result<()> {
+    const MESSAGE: &str = r#"{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}"#;
+    let stream = format!(
+        "event: message_start\ndata: {{\"type\":\"message_start\",\"message\":{MESSAGE}}}\n\n\
+         event: message_delta\ndata: {{\"type\":\"message_delta\",\"delta\":{{\"stop_reason\":\"end_turn\"}},\"usage\":{{\"output_tokens\":1}}}}\n\n\
+         event: message_stop\ndata: {{\"type\":\"message_stop\"}}\n\n"
+    );
+    let whole = Scripted::start("application/json", vec![MESSAGE.to_owned()]).await?;
+    let streamed = Scripted::start("text/event-stream", vec![stream]).await?;
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let config = format!(
+        "model_list:\n{}{}router_settings:\n  num_retries: 0\n",
+        harness::deployment("whole", "anthropic/claude-sonnet-4-5", &whole.api_base()),
+        harness::deployment("streamed", "anthropic/claude-sonnet-4-5", &streamed.api_base()),
+    );
+    let setup = harness::start_with(1, mock, config).await?;
+    let (own, other) = (setup.make_key(0, json!({})).await?, setup.make_key(0, json!({})).await?);
+    let url = setup.cluster.url(0, "/v1/messages");
+    for (model, upstream) in [("whole", &whole), ("streamed", &streamed)] {
+        let body = |thread: Value| {
+            json!({"model": model, "max_tokens": 9, "messages": [], "thread": thread,
+                "stream": model == "streamed"})
+        };
+        let began = own.post(&url, &body(json!({"type": "create"}))).await?;
+        assert_eq!(began.status, 200, "{}", began.body);
+        let id = began.body.split("\"id\":\"").nth(1).and_then(|rest| rest.split('"').next());
+        let id = id.expect("a message has an id");
+        assert!(id.starts_with("msg_dn1"), "{id}");
+        let thread = json!({"type": "continue", "previous_message_id": id});
+        let goes_on = own.post(&url, &body(thread.clone())).await?;
+        assert_eq!(goes_on.status, 200, "{}", goes_on.body);
+        let sent: Value = serde_json::from_str(&upstream.last_body())?;
+        assert_eq!(sent["thread"]["previous_message_id"], "msg_1");
+        let asked = upstream.last();
+        let spelled = body(thread.clone()).to_string().replace("previous_", "previous\\u005f");
+        let raw = body(json!({"type": "continue", "previous_message_id": "msg_1"})).to_string();
+        let bodies = [body(thread).to_string(), raw, spelled];
+        for (body, caller) in bodies.iter().zip([&other, &own, &own]) {
+            let body: Box<serde_json::value::RawValue> = serde_json::from_str(body)?;
+            let refused = caller.post(&url, &body).await?;
+            assert_eq!(refused.status, 400, "{body} {}", refused.body);
+            let told: Value = refused.json()?;
+            assert_eq!(told["error"]["details"]["error_code"], "thread_not_found", "{told}");
+        }
+        assert_eq!(upstream.last(), asked, "nobody was asked");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn prompts_are_counted_and_models_listed() -> anyhow::Result<()> {
     let setup = start("", Settings::default()).await?;
     let caller = setup.make_key(0, json!({"models": ["vllm", "claude"]})).await?;

@@ -99,6 +99,15 @@ pub enum BadRequest {
         /// The endpoint.
         route: &'static str,
     },
+    /// A message that no conversation of the client's goes on from.
+    #[error(
+        "{route}: no conversation of this key goes on from the message that \
+         'thread.previous_message_id' names. Send the whole of it."
+    )]
+    NoSuchThread {
+        /// The endpoint.
+        route: &'static str,
+    },
     /// A header of the gateway's with a value it cannot read.
     #[error("Invalid value for header '{name}': expected {expected}.")]
     BadHeader {
@@ -120,9 +129,12 @@ impl BadRequest {
         Self::CredentialInBody { route: endpoint.route(), name: name.to_owned() }
     }
 
-    /// What Anthropic's clients act by: they go on without what is not supported.
+    /// What Anthropic's clients act by: they go on without what is not supported, or begin anew.
     #[must_use]
     pub fn details(&self) -> Option<Details> {
+        if let Self::NoSuchThread { .. } = self {
+            return Some(Details::anthropic(json!({"error_code": "thread_not_found"})));
+        }
         let Self::NoThread { .. } = self else { return None };
         let unsupported =
             json!({"error_code": "thread_unsupported_request", "unsupported": ["thread"]});
@@ -135,7 +147,7 @@ impl BadRequest {
                 Some("request_body")
             }
             Self::MissingModel => None,
-            Self::NoThread { .. } => Some("thread"),
+            Self::NoThread { .. } | Self::NoSuchThread { .. } => Some("thread"),
             Self::Missing { name, .. } | Self::BadHeader { name, .. } => Some(name),
             Self::Duplicate { name }
             | Self::Invalid { name, .. }

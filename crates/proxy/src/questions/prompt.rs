@@ -35,6 +35,7 @@ impl Prompt {
         let body = body::read(body, &head.headers, most).await?;
         let opened = OpenedBody::of(proxy, call.endpoint, &caller, (body, most)).await?;
         let chat = parse(call.endpoint, opened.body.clone(), None).map_err(Refused::BadRequest)?;
+        opened.check_thread(&chat)?;
         let chat = chat.with_headers(&head.headers);
         let mut origin = call.client.origin(&serving.settings, &head.headers, chat.labels())?;
         caller.count_for(proxy, &mut origin).await?;

@@ -7,7 +7,9 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use dunlin_llm::batch::passed::Shelf;
-use dunlin_llm::{Endpoint, Place, rename_ids, rename_ids_in_frame, responses};
+use dunlin_llm::{
+    BadRequest, ChatRequest, Dialect, Endpoint, Place, rename_ids, rename_ids_in_frame, responses,
+};
 pub(crate) use dunlin_router::is_beside;
 use dunlin_router::{Candidates, Catalog, Deployment, Group};
 use dunlin_types::DeploymentId;
@@ -25,6 +27,8 @@ const MAX_NAMED: usize = 128;
 const PREVIOUS: &Place = &["previous_response_id"];
 /// Where the conversation is named that a response belongs to: a text, or an object.
 const CONVERSATION: &[&Place] = &[&["conversation"], &["conversation", "id"]];
+/// Where the message is named that a thread of Anthropic's goes on from.
+const THREAD: &Place = &["thread", "previous_message_id"];
 /// Where requests name files.
 const FILES: &[&Place] = &[
     &["input", "*", "content", "*", "file_id"],
@@ -40,6 +44,9 @@ const JOB_FILES: &[&Place] = &[&["training_file"], &["validation_file"], &["resu
 /// Where a response object names responses, and where an event does.
 const RESPONSE: &[&Place] = &[&["id"], PREVIOUS];
 const EVENT: &[&Place] = &[&["response", "id"], &["response", "previous_response_id"]];
+/// Where a message is named by itself, and where an event names it.
+const MESSAGE: &[&Place] = &[&["id"]];
+const MESSAGE_OF_EVENT: &[&Place] = &[&["message", "id"]];
 const CONVERSATION_OF_EVENT: &[&Place] = &[&["response", "conversation", "id"]];
 
 /// A body whose ids are the provider's.
@@ -49,6 +56,8 @@ pub(crate) struct OpenedBody {
     at: Option<DeploymentId>,
     /// An id of a response or conversation that says nothing to this caller, left as it was.
     unknown: Option<(Kind, String, BadId)>,
+    /// Whether it goes on with a thread of the caller's.
+    continues: bool,
     /// What it is in a conversation.
     pub(crate) opening: Opening,
 }
@@ -63,7 +72,8 @@ impl OpenedBody {
         (body, most): (Bytes, usize),
     ) -> Result<Self, Refused> {
         let (ids, owner) = (&proxy.0.ids, caller.owner());
-        let mut opened = Self { body, at: None, unknown: None, opening: Opening::default() };
+        let opening = Opening::default();
+        let mut opened = Self { body, at: None, unknown: None, continues: false, opening };
         if endpoint == Endpoint::Responses {
             opened.fill_references(proxy, owner, most).await?;
             let before = opened.open_previous(ids, owner);
@@ -73,6 +83,9 @@ impl OpenedBody {
             };
             opened.body = opened.opening.whole().clone();
             opened.open_conversation(ids, owner)?;
+        }
+        if endpoint.dialect() == Dialect::Anthropic {
+            opened.open_thread(endpoint, ids, owner)?;
         }
         if endpoint.is_chat() {
             opened.open_files(ids, owner)?;
@@ -166,6 +179,30 @@ impl OpenedBody {
         Ok(())
     }
 
+    /// The message that a thread goes on from becomes its provider's. Whose it is not is told what
+    /// makes clients begin anew, with all that was said.
+    fn open_thread(&mut self, of: Endpoint, ids: &Ids, owner: Owner) -> Result<(), Refused> {
+        static SAID: LazyLock<Finder<'_>> =
+            LazyLock::new(|| Finder::new(b"\"previous_message_id\""));
+        if SAID.find(&self.body).is_none() {
+            return Ok(());
+        }
+        let at = &mut self.at;
+        self.body = rename_ids(&self.body, &[THREAD], &mut |id: &str| {
+            let kept = ids.open(Kind::Message, id, owner).map_err(|_| no_thread(of))?;
+            *at = kept.deployment().cloned();
+            Ok::<_, Refused>(Some(kept.upstream))
+        })?;
+        self.continues = at.is_some();
+        Ok(())
+    }
+
+    /// Refuses a thread that was not opened: it is named in a spelling that was passed over.
+    pub(crate) fn check_thread(&self, chat: &ChatRequest) -> Result<(), Refused> {
+        let is_open = self.continues || !chat.continues_thread();
+        if is_open { Ok(()) } else { Err(no_thread(chat.endpoint())) }
+    }
+
     fn open_files(&mut self, ids: &Ids, owner: Owner) -> Result<(), Refused> {
         static OURS: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\"file-dn"));
         // Walking through a long conversation is not for nothing.
@@ -190,6 +227,12 @@ impl OpenedBody {
 
     /// Leaves of the candidates only who has what the request names.
     pub(crate) fn pin(&self, catalog: &Catalog, found: &mut Candidates<'_>) -> Result<(), Refused> {
+        let pinned = self.pinned(catalog, found);
+        // Whoever has the thread cannot be asked: its client begins anew where it asks.
+        if self.continues { pinned.map_err(|_| no_thread(Endpoint::Messages)) } else { pinned }
+    }
+
+    fn pinned(&self, catalog: &Catalog, found: &mut Candidates<'_>) -> Result<(), Refused> {
         let first = found.first();
         if let Some((kind, id, bad)) = &self.unknown {
             // Where no conversations are kept, their ids are not looked at: that is said later.
@@ -210,6 +253,10 @@ impl OpenedBody {
         found.only(group);
         Ok(())
     }
+}
+
+fn no_thread(of: Endpoint) -> Refused {
+    Refused::BadRequest(BadRequest::NoSuchThread { route: of.route() })
 }
 
 /// The deployment of that id.
@@ -235,6 +282,8 @@ pub(crate) fn keeps_responses(deployment: &Deployment) -> bool {
 pub(crate) struct Sealing {
     ids: Ids,
     owner: Owner,
+    /// What an answer is.
+    answers: Kind,
     deployment: DeploymentId,
     /// Where things were made that are not of `deployment`, by the provider's ids of them.
     homes: Arc<BTreeMap<String, DeploymentId>>,
@@ -246,7 +295,7 @@ impl Sealing {
     pub(crate) fn new(proxy: &Proxy, owner: Owner, deployment: &Deployment) -> Self {
         let (ids, deployment) = (proxy.0.ids.clone(), deployment.id.clone());
         let (homes, root_path) = (Arc::default(), Arc::clone(&proxy.0.root_path));
-        Self { ids, owner, deployment, homes, root_path }
+        Self { ids, owner, answers: Kind::Response, deployment, homes, root_path }
     }
 
     /// The same where other deployments of the same account have made some of the things: an id is the
@@ -260,15 +309,22 @@ impl Sealing {
         self.owner
     }
 
-    /// For what a deployment answers to `endpoint`, if it keeps that.
+    /// For what a deployment answers to `chat`, if it keeps that.
     pub(crate) fn of_answer(
         proxy: &Proxy,
-        endpoint: Endpoint,
+        chat: &ChatRequest,
         caller: &Caller,
         deployment: &Deployment,
     ) -> Option<Self> {
-        let keeps = endpoint == Endpoint::Responses && keeps_responses(deployment);
-        keeps.then(|| Self::new(proxy, caller.owner(), deployment))
+        let endpoint = chat.endpoint();
+        let answers = if endpoint == Endpoint::Responses && keeps_responses(deployment) {
+            Kind::Response
+        } else if endpoint == Endpoint::Messages && chat.has_thread() {
+            Kind::Message
+        } else {
+            return None;
+        };
+        Some(Self { answers, ..Self::new(proxy, caller.owner(), deployment) })
     }
 
     pub(crate) fn seal(&self, kind: Kind, upstream: &str) -> String {
@@ -278,13 +334,21 @@ impl Sealing {
         self.ids.seal(&Kept { kind, owner, home, upstream })
     }
 
-    /// What the client calls the response that its provider calls `upstream`.
+    /// What the client calls the answer that its provider calls `upstream`.
     pub(crate) fn answer_id(&self, upstream: &str) -> String {
-        self.seal(Kind::Response, upstream)
+        self.seal(self.answers, upstream)
+    }
+
+    /// An answer with sealed ids.
+    pub(crate) fn answer(&self, body: &Bytes) -> Bytes {
+        if self.answers == Kind::Message {
+            return self.sealed(body, MESSAGE, Kind::Message);
+        }
+        self.response(body)
     }
 
     /// A response object with sealed ids.
-    pub(crate) fn response(&self, body: &Bytes) -> Bytes {
+    fn response(&self, body: &Bytes) -> Bytes {
         let body = self.sealed(body, RESPONSE, Kind::Response);
         if names_conversation(&body) {
             return self.sealed(&body, &CONVERSATION[1..], Kind::Conversation);
@@ -313,7 +377,7 @@ impl Sealing {
                 });
                 self.sealed(&body, JOB_FILES, Kind::File)
             }
-            Kind::File | Kind::Call | Kind::Conversation => body.clone(),
+            Kind::File | Kind::Call | Kind::Conversation | Kind::Message => body.clone(),
         };
         self.sealed(&body, &[&["id"]], kind)
     }
@@ -326,10 +390,11 @@ impl Sealing {
         body
     }
 
-    /// An event of a stream with the ids of its response sealed.
+    /// An event of a stream with the ids of its answer sealed.
     pub(crate) fn event(&self, frame: &Bytes) -> Bytes {
-        let Ok(frame) = rename_ids_in_frame(frame, EVENT, &mut |id: &str| {
-            Ok::<_, Infallible>(Some(self.seal(Kind::Response, id)))
+        let places = if self.answers == Kind::Message { MESSAGE_OF_EVENT } else { EVENT };
+        let Ok(frame) = rename_ids_in_frame(frame, places, &mut |id: &str| {
+            Ok::<_, Infallible>(Some(self.answer_id(id)))
         });
         if !names_conversation(&frame) {
             return frame;

@@ -70,6 +70,7 @@ impl Unread {
             chat => chat,
         };
         let chat = chat.inspect_err(|_| call.is_for(&serving.settings, &head, &opened.body))?;
+        opened.check_thread(&chat)?;
         let chat = as_configured(serving, chat, &head.headers);
         if let Some(why) = own.as_ref().and_then(|_| alone(&chat, serving)) {
             return Err(Refused::Unfit { param: "api_key", message: why.to_owned() }.into());

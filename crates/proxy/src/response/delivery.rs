@@ -65,7 +65,7 @@ impl Delivery<'_> {
         let stamp = Stamp { turn: told_turn, ..call.stamp(&name, &chat) };
         let reply = answer.write(call.endpoint, stamp);
         let reply = if merges { merged_reply(reply) } else { reply };
-        let seal = Sealing::of_answer(proxy, call.endpoint, caller, &by);
+        let seal = Sealing::of_answer(proxy, &chat, caller, &by);
         let seal = seal.map(|seal| seal.with_homes(homes));
         let id = answer.told_id(call.endpoint, stamp);
         bill.answered_as(id.map(|id| seal.as_ref().map_or(id.clone(), |seal| seal.answer_id(&id))));
@@ -82,7 +82,7 @@ impl Delivery<'_> {
         }
         bill.said(|| String::from_utf8_lossy(&reply));
         let settled = bill.delivered(&by, &chat, &answer).asked_by(caller);
-        let reply = seal.map_or(reply.clone(), |seal| seal.response(&reply));
+        let reply = seal.map_or(reply.clone(), |seal| seal.answer(&reply));
         if let Some(turn) = turn {
             Box::pin(turn.store(reply.clone())).await;
         }
@@ -97,7 +97,7 @@ impl Delivery<'_> {
         let Self { proxy, call, caller, chat, mut bill, told, .. } = self;
         let told = told.answered(proxy, call, by, answer.headers());
         let told = told.uncounted(caller.spent(proxy), by).left_out(&chat, by);
-        let seal = Sealing::of_answer(proxy, call.endpoint, caller, by);
+        let seal = Sealing::of_answer(proxy, &chat, caller, by);
         let seal = seal.map(|seal| seal.with_homes(homes));
         bill.for_background(seal.is_some() && chat.background());
         let outgoing = Outgoing::new(call, name, chat, (seal, turn)).merging(merges);

@@ -134,7 +134,8 @@ impl Answer {
             | Kind::Batch
             | Kind::MessageBatch
             | Kind::File
-            | Kind::Call => {
+            | Kind::Call
+            | Kind::Message => {
                 bill.delivered_free();
                 told
             }
@@ -187,7 +188,8 @@ impl Answer {
             | Kind::Batch
             | Kind::File
             | Kind::Job
-            | Kind::Call => {
+            | Kind::Call
+            | Kind::Message => {
                 bill.delivered_free();
             }
         }

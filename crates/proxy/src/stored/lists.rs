@@ -52,7 +52,7 @@ fn call_type(kind: Kind) -> &'static str {
         Kind::Batch => "alist_batches",
         Kind::MessageBatch => PASSED,
         Kind::Job => "alist_fine_tuning_jobs",
-        Kind::Response | Kind::Conversation | Kind::Call => {
+        Kind::Response | Kind::Conversation | Kind::Call | Kind::Message => {
             unreachable!("no route lists them")
         }
     }
@@ -194,7 +194,7 @@ impl<'a> Query<'a> {
             Kind::MessageBatch => (1_000, "a whole number from 1 to 1000"),
             Kind::Batch => (100, "a whole number from 1 to 100"),
             Kind::File => (10_000, "a whole number from 1 to 10000"),
-            Kind::Job | Kind::Response | Kind::Conversation | Kind::Call => {
+            Kind::Job | Kind::Response | Kind::Conversation | Kind::Call | Kind::Message => {
                 (usize::MAX, "a whole number of 1 or more")
             }
         };

@@ -209,7 +209,12 @@ async fn object(asking: Asking<'_>, kind: Kind, noted: Noted) -> Result<Option<B
                 Kind::MessageBatch => {
                     Shelf::of_messages().read(&body).is_some_and(|batch| batch.finished)
                 }
-                Kind::Response | Kind::Conversation | Kind::File | Kind::Job | Kind::Call => false,
+                Kind::Response
+                | Kind::Conversation
+                | Kind::File
+                | Kind::Job
+                | Kind::Call
+                | Kind::Message => false,
             };
             if is_over {
                 watch::charge_now(proxy, by, &noted.upstream).await;

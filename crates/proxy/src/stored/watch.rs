@@ -316,7 +316,12 @@ async fn ask(proxy: &Proxy, watched: &Watched) -> bool {
             self::charge(proxy, by, watched, found, charge).await
         }
         Kind::Batch => batch(proxy, &serving, by, watched, &body).await,
-        Kind::Conversation | Kind::File | Kind::Job | Kind::Call | Kind::MessageBatch => true,
+        Kind::Conversation
+        | Kind::File
+        | Kind::Job
+        | Kind::Call
+        | Kind::Message
+        | Kind::MessageBatch => true,
     }
 }
 
