@@ -55,6 +55,8 @@ pub enum Shape {
     List,
     /// An object.
     Object,
+    /// An object of counts.
+    Counts,
     /// An object of lists of texts.
     Lists,
     /// One of [`THROUGHPUTS`].
@@ -76,11 +78,13 @@ enum Standing {
     GuardsUnless(fn(&Value) -> bool, &'static str),
 }
 
-use Shape::{Count, Flag, List, Lists, Object, Region, Text, Throughput};
+use Shape::{Count, Counts, Flag, List, Lists, Object, Region, Text, Throughput};
 use Standing::{Guards, GuardsUnless, Idle, Kept};
 
 const AGENTS: &str = "agents are not served";
 const DENIED: &str = "list what may be called in allowed_routes instead";
+const END_USERS: &str = "give end users a default in litellm_settings.max_end_user_budget_id";
+const EXPIRY: &str = "when files expire is for their requests to say, in expires_after";
 const GROUPS: &str = "the objects of /v1/access_group are not kept; list the names of access groups in models instead";
 const GUARDRAILS: &str = "guardrails, policies and kept prompts are not carried out";
 const MCP: &str = "MCP servers are not served, so there is nothing to limit";
@@ -100,6 +104,7 @@ const ROTATION: &str = "the job that rotates keys in LiteLLM (LITELLM_KEY_ROTATI
 const SECRETS: &str =
     "keys are written to no secret manager; put them there as /key/generate answers them";
 const STORES: &str = "vector stores are not served";
+const TRACES: &str = "no request is asked for the id of its trace";
 
 /// Everything in LiteLLM's objects that is not in force here, by name.
 static OTHER: &[Field] = &[
@@ -118,11 +123,14 @@ static OTHER: &[Field] = &[
     field("budget_limits", List, Guards(MEMBERS), "M"),
     field("config", Object, Kept, "KU"),
     field("default_estimated_output_tokens", Count, Kept, "KT"),
-    field("default_estimated_output_tokens_per_model", Object, Kept, "KT"),
+    field("default_estimated_output_tokens_per_model", Counts, Kept, "KT"),
     field("default_model", Text, Kept, "C"),
     field("denied_passthrough_routes", List, Guards(DENIED), "KT"),
     field("description", Text, Kept, "G"),
     field("disable_global_guardrails", Flag, Kept, "KT"),
+    field("end_user_budget_id", Text, Guards(END_USERS), "K"),
+    field("enforced_batch_output_expires_after", Object, Guards(EXPIRY), "T"),
+    field("enforced_file_expires_after", Object, Guards(EXPIRY), "T"),
     field("enforced_params", List, Guards(ONLY_KEYS), "MTUCOBG"),
     field("guardrails", List, Guards(GUARDRAILS), "KMTUCOBG"),
     field("key_type", Text, Kept, "K"),
@@ -137,6 +145,7 @@ static OTHER: &[Field] = &[
     field("policies", List, Guards(GUARDRAILS), "KMTUCOBG"),
     field("project_id", Text, Guards(PROJECTS), "K"),
     field("prompts", List, Guards(GUARDRAILS), "KTUCOBG"),
+    field("require_trace_id", Flag, Guards(TRACES), "T"),
     field("rotation_interval", Text, Kept, "K"),
     field("router_settings", Object, Kept, "KTU"),
     field("rpm_limit_type", Throughput, Kept, "KT"),
@@ -144,6 +153,7 @@ static OTHER: &[Field] = &[
     field("secret_manager_settings", Object, Idle(SECRETS), "T"),
     field("send_invite_email", Flag, Idle(INVITATIONS), "KU"),
     field("sso_user_id", Text, Kept, "U"),
+    field("team_member_model_max_budget", Object, Guards(MEMBERS), "T"),
     field("tpd_limit", Count, Kept, "KTUOB"),
     field("tpm_limit_type", Throughput, Kept, "KT"),
     field("tpm_limit_type", Throughput, GuardsUnless(is_best_effort, ONLY_KEYS_AND_TEAMS), "UCOBG"),
@@ -220,7 +230,7 @@ impl Field {
             Text | Count | Throughput | Region => "null",
             Flag => "false",
             List => "[]",
-            Object | Lists => "{}",
+            Object | Counts | Lists => "{}",
         }
     }
 

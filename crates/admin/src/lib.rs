@@ -225,6 +225,9 @@ impl Admin {
             calendar: settings.map(|settings| settings.calendar.clone()).unwrap_or_default(),
             binds_users_of_teams: settings.is_some_and(|settings| settings.binds_users_of_teams),
             end_users: settings.map(|settings| settings.end_users.clone()).unwrap_or_default(),
+            key_defaults: settings
+                .map(|settings| settings.key_defaults.clone())
+                .unwrap_or_default(),
             now: self.0.clock.unix(),
         }
     }

@@ -8,7 +8,7 @@ pub(crate) mod owners;
 pub(crate) mod ways;
 pub(crate) mod within;
 
-use dunlin_state::{Entity, Key, Kind, LEADING, State};
+use dunlin_state::{Entity, Key, Kind, LEADING, State, Terms};
 
 use crate::error::Error;
 use crate::request::body::Body;
@@ -97,6 +97,10 @@ impl Caller {
             return Ok(());
         }
         let state = &view.state;
+        let made = |name: &str| view.key_defaults.get(name);
+        keeps_guesses(&key.terms, |name| {
+            before.map_or_else(|| made(name), |b| b.terms.other.get(name))
+        })?;
         let owners = |key: &Key| (key.team.clone(), key.user.clone(), key.organization.clone());
         let stays = |before: &Key| owners(before) == owners(key) && self.leads_owner(state, before);
         // What stays with the team that the caller leads is given to nobody.
@@ -184,6 +188,7 @@ impl Caller {
         if self.is_admin() {
             return Ok(());
         }
+        keeps_guesses(&team.terms, |name| before?.terms.other.get(name))?;
         let of = |team: &Entity| team.organization.clone();
         let leads = |name: &String| self.leads(state, Kind::Organization, name);
         let above = of(team).filter(leads).filter(|_| before.is_none_or(|b| of(b) == of(team)));
@@ -211,6 +216,22 @@ impl Caller {
         let team = state.entity(Kind::Team, team);
         let permissions = team.map(|team| permissions(team)).unwrap_or_default();
         self.role() == Role::User && member.is_some() && permissions.iter().any(|it| it == route)
+    }
+}
+
+/// How long answers are taken to be whose requests do not say it: what each of them takes of limits
+/// that its key shares with others.
+const GUESSES: [&str; 2] =
+    ["default_estimated_output_tokens", "default_estimated_output_tokens_per_model"];
+
+/// Refuses other guesses than `before`: one of 1 token lets any number of requests in at once.
+fn keeps_guesses<'s>(
+    terms: &Terms,
+    before: impl Fn(&str) -> Option<&'s String>,
+) -> Result<(), Error> {
+    match GUESSES.iter().find(|name| terms.other.get(**name) != before(name)) {
+        Some(name) => Err(forbidden(format!("{name} is for admins to set"))),
+        None => Ok(()),
     }
 }
 

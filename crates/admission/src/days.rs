@@ -1,6 +1,6 @@
 //! What the records of a stretch add to the daily totals.
 
-use dunlin_journal::{Outcome, SpendRecord};
+use dunlin_journal::SpendRecord;
 use dunlin_state::{Day, DaySums, Facets, Totals};
 
 /// Sums of records by day, and by who used what.
@@ -44,24 +44,21 @@ fn used<'a>(
 }
 
 fn totals(record: &SpendRecord) -> Totals {
-    let successful = match record.outcome {
-        Outcome::Success | Outcome::Partial => 1,
-        Outcome::Failure => 0,
-    };
+    let failed = u64::from(record.failed());
     Totals {
         cost: record.cost,
         prompt: record.prompt,
         cached: record.cached,
         cache_write: record.kinds.cache_write,
         completion: record.completion,
-        successful,
-        failed: 1 - successful,
+        successful: 1 - failed,
+        failed,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use dunlin_journal::Whose;
+    use dunlin_journal::{Fault, Outcome, Whose};
     use dunlin_state::{Book, Command, CommandId, Entry, State};
     use dunlin_types::{Epoch, KeyDigest, NanoUsd, NodeId, Tokens, UnixMillis};
 
@@ -79,7 +76,14 @@ mod tests {
         asked.course.group = Some("fallback".to_owned());
         asked.course.provider = Some("openai".to_owned());
         (asked.cached, asked.kinds.cache_write) = (Tokens(2), Tokens(1));
-        let failed = SpendRecord { outcome: Outcome::Failure, cost: NanoUsd(0), ..asked.clone() };
+        // A stream that broke at its provider: what came of it is charged, and its row is a failure's.
+        let fault = Fault { status: 502, kind: None, message: "reset".to_owned() };
+        let failed = SpendRecord {
+            outcome: Outcome::Partial,
+            fault: Some(Box::new(fault)),
+            cost: NanoUsd(0),
+            ..asked.clone()
+        };
         let days = sums([&asked, &failed].into_iter());
         assert_eq!(days.len(), 4);
 

@@ -2,7 +2,7 @@
 //! who did.
 
 use axum::response::Response;
-use dunlin_state::{Kind, TermsChanges};
+use dunlin_state::{Kind, State, TermsChanges};
 use serde_json::json;
 
 use super::add_members::join;
@@ -28,12 +28,8 @@ async fn handle(admin: Admin, asked: Request) -> Result<Response, Error> {
     let Wanted { team, members, all, terms } = parse(asked.body()?)?;
     let view = admin.view(admin.read().await.state);
     check_leads(&asked, &view, &*find(&view.state, Kind::Team, &team)?)?;
-    let members = if all && asked.caller.is_admin() {
-        let users = view.state.entities(Kind::User).take(MAX_MEMBERS);
-        users.map(|user| named(&user.name)).collect()
-    } else {
-        members
-    };
+    let members =
+        if all && asked.caller.is_admin() { all_others(&view.state, &team)? } else { members };
     let mut results = Vec::new();
     for member in &members {
         let joined =
@@ -78,6 +74,19 @@ fn named(user: &str) -> Named {
     Named { user: Some(user.to_owned()), email: None, role: "user".to_owned() }
 }
 
+/// All users who are no members yet.
+fn all_others(state: &State, team: &str) -> Result<Vec<Named>, Error> {
+    let users = state.entities(Kind::User);
+    let others = users.filter(|user| state.member(Kind::Team, team, &user.name).is_none());
+    let others: Vec<Named> = others.map(|user| named(&user.name)).collect();
+    if others.len() > MAX_MEMBERS {
+        let (all, name) = (others.len(), "all_users");
+        let reason = format!("{all} users would join, and {MAX_MEMBERS} can at a time: name them");
+        return Err(Error::BadField { name, reason });
+    }
+    Ok(others)
+}
+
 fn parse(mut body: Body) -> Result<Wanted, Error> {
     let team = body.require("team_id", values::text);
     let all = body.take("all_users", values::flag).value().unwrap_or_default();
@@ -95,7 +104,11 @@ fn parse(mut body: Body) -> Result<Wanted, Error> {
 
 #[cfg(test)]
 mod tests {
+    use dunlin_state::Entity;
+
     use super::*;
+    use crate::rights::tests::{made, member};
+    use crate::rows::row::tests::state_after;
 
     #[test]
     fn someone_joins_or_everyone() {
@@ -104,5 +117,23 @@ mod tests {
         assert_eq!(two.ok().map(|wanted| wanted.members.len()), Some(2));
         assert!(of(r#"{"team_id": "t", "all_users": true}"#).is_ok_and(|wanted| wanted.all));
         assert!(of(r#"{"team_id": "t"}"#).is_err());
+    }
+
+    #[test]
+    fn everyone_joins_who_is_no_member_or_nobody() {
+        let users = |count: usize| {
+            let user = |number: usize| Entity {
+                kind: Kind::User,
+                name: format!("u{number}"),
+                ..Entity::default()
+            };
+            (0..count).map(user).map(|user| made(user, Vec::new()))
+        };
+        let team = || Entity { kind: Kind::Team, name: "t".to_owned(), ..Entity::default() };
+        let fits =
+            state_after(users(MAX_MEMBERS + 1).chain([made(team(), vec![member("u0", "user")])]));
+        assert_eq!(all_others(&fits, "t").map(|others| others.len()).ok(), Some(MAX_MEMBERS));
+        let more = state_after(users(MAX_MEMBERS + 1).chain([made(team(), Vec::new())]));
+        assert!(all_others(&more, "t").is_err());
     }
 }

@@ -283,6 +283,37 @@ fn who_made_a_key_widens_it_until_somebody_else_has_changed_it() {
 }
 
 #[test]
+fn how_long_answers_are_taken_to_be_is_for_admins_to_say() {
+    let mut view = view_of(world());
+    let guessing = |tokens: &str| {
+        let mut key = key("sk-new", Some("dev"), None);
+        key.terms.other.insert("default_estimated_output_tokens".to_owned(), tokens.to_owned());
+        key
+    };
+    let plain = key("sk-new", Some("dev"), None);
+    view.key_defaults.insert("default_estimated_output_tokens".to_owned(), "9".to_owned());
+    let (one, nine) = (guessing("1"), guessing("9"));
+    for (who, key, before, allowed) in [
+        ("sk-root", &one, Some(&nine), true),
+        ("sk-dev", &one, Some(&nine), false),
+        ("sk-dev", &plain, Some(&nine), false),
+        ("sk-dev", &nine, Some(&nine), true),
+        ("sk-dev", &one, None, false),
+        ("sk-dev", &nine, None, true),
+    ] {
+        let found = bearer(&view.state, who).may_give(&view, key, before, "/key/update");
+        assert_eq!(found.is_ok(), allowed, "{who}: {found:?}");
+    }
+    let before = view.state.entity(Kind::Team, "t").expect("the team").as_ref().clone();
+    let mut team = before.clone();
+    team.terms.other.extend(one.terms.other);
+    for (who, allowed) in [("sk-root", true), ("sk-boss", false), ("sk-lead", false)] {
+        let found = bearer(&view.state, who).may_grow(&view.state, Some(&before), &team);
+        assert_eq!(found.is_ok(), allowed, "{who}: {found:?}");
+    }
+}
+
+#[test]
 fn a_team_grows_by_whoever_is_above_it() {
     let state = world();
     let before = state.entity(Kind::Team, "t").expect("the team").as_ref().clone();

@@ -30,6 +30,8 @@ pub(crate) struct View {
     pub(crate) binds_users_of_teams: bool,
     /// What binds end users who have no budget of their own.
     pub(crate) end_users: EndUsers,
+    /// What a new key has that is asked for without.
+    pub(crate) key_defaults: BTreeMap<String, String>,
     pub(crate) now: UnixMillis,
 }
 

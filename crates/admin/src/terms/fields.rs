@@ -92,6 +92,7 @@ fn kept(shape: Shape, value: &Value, written: &str) -> Result<String, Wrong> {
         Shape::Flag => values::flag(value).map(drop)?,
         Shape::List => values::list(value).map(drop)?,
         Shape::Object => values::object(value).map(drop)?,
+        Shape::Counts => values::counts(value).map(drop)?,
         Shape::Lists => lists(value)?,
         Shape::Throughput => one_of(&THROUGHPUTS, value)?,
         Shape::Region => one_of(&REGIONS, value)?,

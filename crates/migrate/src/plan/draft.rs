@@ -185,7 +185,9 @@ impl<'w, 'd> Draft<'w, 'd> {
             }
             Shape::Flag => self.flag(field.name).map(Value::from),
             Shape::List => Some(Value::from(self.array(field.name))),
-            Shape::Object | Shape::Lists => Some(Value::Object(self.object(field.name))),
+            Shape::Object | Shape::Counts | Shape::Lists => {
+                Some(Value::Object(self.object(field.name)))
+            }
         }
     }
 
@@ -242,6 +244,7 @@ fn fits(shape: Shape, value: &Value) -> bool {
         Shape::Flag => value.is_boolean(),
         Shape::List => value.is_array(),
         Shape::Object => value.is_object(),
+        Shape::Counts => value.as_object().is_some_and(|counts| counts.values().all(Value::is_u64)),
         Shape::Lists => {
             let texts = |list: &Value| {
                 list.as_array().is_some_and(|items| items.iter().all(Value::is_string))

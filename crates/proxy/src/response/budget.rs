@@ -44,10 +44,14 @@ pub(crate) fn message(over: &OverBudget, key: &str, bound: &str) -> String {
             }),
         },
     };
+    let each = over.duration.as_ref().map(|every| format!("in each {every}"));
     let which = match &over.pot.line {
-        Line::Main => over.duration.as_ref().map(|every| format!("in each {every}")),
+        Line::Main => each,
         Line::Window(duration) => Some(format!("in the window of {duration}")),
-        Line::Model(model) => Some(format!("for the model {model}")),
+        Line::Model(model) => {
+            let each = each.map(|each| format!(" {each}")).unwrap_or_default();
+            Some(format!("for the model {model}{each}"))
+        }
     };
     if let Some(which) = which {
         let _infallible = write!(message, " ({which})");

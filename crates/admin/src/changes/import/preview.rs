@@ -1,6 +1,7 @@
 //! What an import of rows would say in a cluster that has none yet, told without one: by the same
 //! readers, and by the same state.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dunlin_admin_api::{ImportRow, ImportedRow};
@@ -53,6 +54,7 @@ impl Preview<'_> {
             calendar: self.calendar.clone(),
             binds_users_of_teams: false,
             end_users: EndUsers::default(),
+            key_defaults: BTreeMap::new(),
             now: self.now,
         };
         let step = Candidate::read(&row, &view, self.master_key)?.step(&view.state, false);

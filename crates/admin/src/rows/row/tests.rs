@@ -44,7 +44,14 @@ fn state_of(actor: Option<Actor>, commands: impl IntoIterator<Item = Command>) -
 pub(crate) fn view_of(state: State) -> View {
     let calendar = Calendar::default();
     let (state, now) = (Arc::new(state), UnixMillis(10_000));
-    View { state, calendar, binds_users_of_teams: false, end_users: EndUsers::default(), now }
+    View {
+        state,
+        calendar,
+        binds_users_of_teams: false,
+        end_users: EndUsers::default(),
+        key_defaults: BTreeMap::new(),
+        now,
+    }
 }
 
 fn shown(view: &View, key: &Key) -> Value {
