@@ -42,6 +42,8 @@ impl Format {
     pub(crate) const UNIQUE_SSO_IDS: Self = Self(3);
     /// The former text of a key is the key's for as long as it works, and no longer than the key.
     pub(crate) const OWNS_FORMER_TEXTS: Self = Self(3);
+    /// A key that is given another text at once has no former one left.
+    pub(crate) const ENDS_FORMER_TEXTS: Self = Self(4);
 }
 
 impl Default for Format {

@@ -67,8 +67,8 @@ pub(super) fn set_blocked(
     update(state, token, &KeyChanges { terms, ..KeyChanges::default() })
 }
 
-/// Gives a key another text; its former one works until the grace is over. A key may have back a text
-/// that it had.
+/// Gives a key another text; its former one works until the grace is over. Without one, those that it
+/// had before end too: whoever may know one may know them. A key may have back a text that it had.
 pub(super) fn regenerate(
     state: &mut State,
     token: KeyDigest,
@@ -83,10 +83,11 @@ pub(super) fn regenerate(
     }
     take(state, &token);
     state.days.rename(&token.to_string(), &new.to_string());
+    let ends_all = text.grace.is_none() && state.format >= Format::ENDS_FORMER_TEXTS;
     state.former = state
         .former
         .iter()
-        .filter(|(_, (_, until))| *until > state.at)
+        .filter(|(_, (present, until))| *until > state.at && !(ends_all && *present == token))
         .map(|(old, (present, until))| {
             (*old, (if *present == token { new } else { *present }, *until))
         })

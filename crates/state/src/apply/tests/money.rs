@@ -115,6 +115,35 @@ fn a_regenerated_key_keeps_its_spend_and_its_former_text_for_a_while() {
     assert_eq!(script.state.key_spend(&present), NanoUsd(30));
 }
 
+fn known(script: &Script, clear: &str) -> bool {
+    script.state.authenticate(KeyDigest::of(clear), &[], script.state.at).is_ok()
+}
+
+/// What leaked may be any text that it had.
+#[test]
+fn a_key_that_is_given_another_text_at_once_has_no_former_one() {
+    let at_once = |old, new| {
+        let mut command = regenerate(old, new);
+        let Command::RegenerateKey { grace, .. } = &mut command else { panic!("another text") };
+        *grace = None;
+        command
+    };
+    for (format, ends) in [(3, false), (4, true)] {
+        let mut script = with_budget();
+        script.run(Command::RaiseFormat { to: Format(format) }).expect("news");
+        script.run(Command::CreateKey { key: key("sk-other", None) }).expect("new");
+        script.run(regenerate("sk-other", "sk-others")).expect("known");
+        script.run(regenerate("sk-a", "sk-b")).expect("known");
+        script.run(regenerate("sk-b", "sk-c")).expect("known");
+        script.run(at_once("sk-c", "sk-d")).expect("known");
+        assert!(known(&script, "sk-d") && !known(&script, "sk-c"));
+        for former in ["sk-a", "sk-b"] {
+            assert_eq!(known(&script, former), !ends, "{former} in format {format}");
+        }
+        assert!(known(&script, "sk-other"), "that is another key's");
+    }
+}
+
 #[test]
 fn the_former_text_of_a_key_is_no_other_keys_while_it_works() {
     let mut script = with_budget();
@@ -132,16 +161,10 @@ fn the_former_text_of_a_key_is_no_other_keys_while_it_works() {
     for command in commands {
         assert_eq!(script.run(command), Err(Rejected::KeyExists));
     }
-    // Its own it may have back, and a later one ends when that says.
+    // Its own it may have back.
     script.run(regenerate("sk-c", "sk-b")).expect("its own");
-    let mut ends = regenerate("sk-b", "sk-d");
-    let Command::RegenerateKey { grace, .. } = &mut ends else { panic!("another text") };
-    *grace = None;
-    script.run(ends).expect("known");
-    let known = |script: &Script, clear: &str| {
-        script.state.authenticate(KeyDigest::of(clear), &[], script.state.at).is_ok()
-    };
-    assert!(!known(&script, "sk-b") && known(&script, "sk-c") && known(&script, "sk-d"));
+    script.run(regenerate("sk-b", "sk-d")).expect("known");
+    assert!(known(&script, "sk-b") && known(&script, "sk-c") && known(&script, "sk-d"));
     // With the key, its former texts are nobody's, whoever has its last one after it.
     script.run(delete("sk-d")).expect("known");
     script.run(make("sk-d")).expect("free");
