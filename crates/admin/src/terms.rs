@@ -132,6 +132,12 @@ fn check(body: &mut Body) {
             body.refuse(name, format!("{name} has {count} entries, and may have {most}"));
         }
     }
+    // It sets nothing, as a period is as long as its `budget_duration`; what is no time is a mistake.
+    if let Some(reset) = body.peek("budget_reset_at").filter(|reset| !reset.is_null())
+        && let Err(wrong) = moment(&reset)
+    {
+        body.fault("budget_reset_at", wrong);
+    }
     let Some(Value::Object(budgets)) = body.peek("model_max_budget") else { return };
     for (model, budget) in &budgets {
         let is_set = |name: &str| budget.get(name).filter(|value| !value.is_null());

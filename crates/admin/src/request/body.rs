@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use tracing::warn;
 
 use crate::error::Error;
-use crate::request::fault::{Fault, meant};
+use crate::request::fault::{Fault, guard_meant, meant};
 use crate::request::repeats;
 use crate::request::values::{self, Wrong};
 
@@ -214,7 +214,8 @@ impl Body {
         known: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<(), Error> {
         for name in self.fields.keys() {
-            if let Some(meant) = meant(name, known.clone()) {
+            let meant = meant(name, known.clone());
+            if let Some(meant) = meant.or_else(|| guard_meant(name, known.clone())) {
                 let msg = format!("Unknown field `{name}`; did you mean `{meant}`?");
                 self.faults.push(Fault::of("body", name, "extra_forbidden", msg));
             }

@@ -1,5 +1,7 @@
 //! What is wrong with a request, in FastAPI's shape, which LiteLLM's clients know.
 
+use std::collections::BTreeSet;
+
 use dunlin_admin_api::values::{Step, Wrong};
 use serde::Serialize;
 
@@ -49,4 +51,42 @@ pub(crate) fn meant<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Opt
         .filter(|(distance, _)| (1..=most).contains(distance))
         .min()
         .map(|(_, known)| known)
+}
+
+/// Which known limit or budget an unknown name means: one of the same words in any order, whether or
+/// not it says that it is the most. `rpm`, `limit_rpm` and `max_rpm` all mean `rpm_limit`.
+pub(crate) fn guard_meant<'a>(
+    name: &str,
+    mut known: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let said = words(name);
+    known.find(|known| *known != name && !said.is_empty() && words(known) == said)
+}
+
+fn words(name: &str) -> BTreeSet<&str> {
+    name.split('_').filter(|word| !matches!(*word, "limit" | "max" | "")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_or_budget_by_another_name_is_known() {
+        let known = ["max_budget", "budget_duration", "rpm_limit", "tpm_limit", "models"];
+        for (name, expected) in [
+            ("rpm", Some("rpm_limit")),
+            ("limit_rpm", Some("rpm_limit")),
+            ("max_rpm", Some("rpm_limit")),
+            ("tpm", Some("tpm_limit")),
+            ("budget", Some("max_budget")),
+            ("budget_limit", Some("max_budget")),
+            ("rpm_limit", None),
+            ("team_budget", None),
+            ("max_limit", None),
+            ("model", None),
+        ] {
+            assert_eq!(guard_meant(name, known.into_iter()), expected, "{name}");
+        }
+    }
 }

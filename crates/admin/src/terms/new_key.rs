@@ -51,6 +51,10 @@ pub(crate) struct KeyFields {
 
 /// Reads all but the `key` itself from `body`. `more` are the names of fields that were taken before.
 pub(crate) fn read(mut body: Body, now: UnixMillis, more: &[&str]) -> Result<KeyFields, Error> {
+    if body.peek("expires").is_some_and(|expires| !expires.is_null()) {
+        let reason = "is told, not set: `duration` says how long a key lives, such as `30d`";
+        body.fault("expires", senseless(reason.to_owned()));
+    }
     let mut terms = terms::read(&mut body);
     let routes = routes(&mut body);
     let duration = none_if_empty(body.take("duration", values::text));
@@ -186,10 +190,6 @@ impl NewKey {
         (state, now): (&State, UnixMillis),
     ) -> Result<Self, Error> {
         let defaulted = Defaulted::of_key(&mut body, settings, state);
-        if body.peek("expires").is_some_and(|expires| !expires.is_null()) {
-            let reason = "is told, not set: `duration` says how long a key lives, such as `30d`";
-            body.fault("expires", senseless(reason.to_owned()));
-        }
         let chosen = body.take("key", values::text);
         let KeyFields { changes, duration, spend } = read(body, now, &[])?;
         check_bounds(&settings.key_bounds, &changes, (&Key::default(), state), now)?;

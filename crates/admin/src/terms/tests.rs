@@ -61,6 +61,12 @@ fn what_cannot_be_meant_is_refused() {
         r#"{"model_max_budget": {"a": {"max_budgets": 1}}}"#,
         r#"{"model_rpm_limit": {"a": -1}}"#,
         r#"{"temp_budget_expiry": "tomorrow", "temp_budget_increase": 1}"#,
+        r#"{"budget_reset_at": "abc"}"#,
+        r#"{"budget_reset_at": [1]}"#,
+        r#"{"budget_reset_at": -1}"#,
+        r#"{"rpm": 5}"#,
+        r#"{"max_tpm": 5}"#,
+        r#"{"budget": 5}"#,
     ] {
         assert!(matches!(of(text), Err(Error::Invalid(_))), "{text}");
     }
@@ -88,6 +94,9 @@ fn what_cannot_be_meant_is_refused() {
     assert!(of(last).is_ok());
     for zero in [r#"{"max_budget": 0e-12}"#, r#"{"max_budget": "0.0"}"#] {
         assert_eq!(of(zero).expect("terms").max_budget, Change::Set(NanoUsd::ZERO), "{zero}");
+    }
+    for row in [r#"{"budget_reset_at": null}"#, r#"{"budget_reset_at": "2030-01-01T00:00:00Z"}"#] {
+        assert_eq!(of(row).expect("as rows have it"), TermsChanges::default(), "{row}");
     }
     let half = of(r#"{"temp_budget_increase": 1}"#);
     assert!(matches!(half, Err(Error::BadField { name: "temp_budget_increase", .. })));

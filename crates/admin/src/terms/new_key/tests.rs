@@ -103,6 +103,8 @@ fn litellms_word_for_never_takes_the_end_off_and_an_end_is_set_by_its_duration()
     let Some(Error::Invalid(faults)) = refused else { panic!("it would never expire") };
     assert!(faults[0].told().contains("`duration`"), "{}", faults[0].told());
     assert!(new(r#"{"expires": null}"#, &settings).is_ok(), "as rows have it");
+    let changed = fields(r#"{"expires": "2030-01-01T00:00:00Z"}"#);
+    assert!(matches!(changed, Err(Error::Invalid(_))), "a change of it, neither");
 }
 
 #[test]
