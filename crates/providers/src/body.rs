@@ -50,6 +50,5 @@ pub(crate) fn arguments(text: &str) -> Result<Map<String, Value>, BadRequest> {
 
 /// The provider takes only `expected` in messages.
 pub(crate) fn wrong_messages(expected: &'static str) -> BadRequest {
-    let route = dunlin_llm::Endpoint::ChatCompletions.route();
-    BadRequest::Invalid { route, name: "messages".to_owned(), expected }
+    BadRequest::Unsayable { expected }
 }

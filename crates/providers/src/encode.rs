@@ -1,7 +1,7 @@
 //! One HTTP call to a provider: where it goes and what it carries besides the body.
 
 use bytes::Bytes;
-use dunlin_llm::{BadRequest, Target};
+use dunlin_llm::{BadRequest, Endpoint, Target};
 use dunlin_types::Credential;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Method, Request, Uri};
@@ -89,6 +89,13 @@ pub enum EncodeError {
 }
 
 impl EncodeError {
+    /// See [`BadRequest::at`].
+    #[must_use]
+    pub fn at(self, endpoint: Endpoint) -> Self {
+        let Self::BadRequest(bad) = self else { return self };
+        Self::BadRequest(bad.at(endpoint))
+    }
+
     /// See [`BadRequest::details`].
     pub(crate) fn details(&self) -> Option<dunlin_llm::Details> {
         let Self::BadRequest(bad) = self else { return None };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use dunlin_egress::{Body, Client};
 use dunlin_llm::{ChatReply, ChatRequest};
-use dunlin_providers::{Provider, ProviderError};
+use dunlin_providers::{EncodeError, Provider, ProviderError};
 use dunlin_router::{Deployment, Outcome, Retry};
 use dunlin_types::{Credential, Secret, Tokens};
 use futures::future::BoxFuture;
@@ -160,10 +160,9 @@ impl Upstream {
 
     async fn send(&self, attempt: &Attempt, request: &ChatRequest) -> Result<Part, Failure> {
         let deployment = &attempt.deployment;
-        let provider = provider_of(deployment);
-        let parts = provider
+        let parts = provider_of(deployment)
             .split(request, &deployment.target)
-            .map_err(|error| Failure::unsendable(deployment, provider.speaker(), &error))?;
+            .map_err(|error| unsendable(deployment, request, error))?;
         if parts.is_empty() {
             self.send_one(attempt, request).await
         } else {
@@ -205,7 +204,7 @@ impl Upstream {
         let credential = self.credential(deployment, provider.speaker()).await?;
         let mut call = provider
             .encode(request, target, &credential, self.0.clock.unix())
-            .map_err(|error| Failure::unsendable(deployment, provider.speaker(), &error))?;
+            .map_err(|error| unsendable(deployment, request, error))?;
         for (name, value) in request.forwarded(target.forwards_headers) {
             // The operator's own, and the provider's, go before the client's.
             call.headers_mut().entry(name).or_insert_with(|| value.clone());
@@ -418,4 +417,9 @@ impl Held {
     fn take(self) -> Bytes {
         if self.more.is_empty() { self.first } else { self.more.freeze() }
     }
+}
+
+/// A request that cannot be said to a provider, in the words of who made it.
+fn unsendable(by: &Arc<Deployment>, request: &ChatRequest, error: EncodeError) -> Failure {
+    Failure::unsendable(by, provider_of(by).speaker(), &error.at(request.endpoint()))
 }

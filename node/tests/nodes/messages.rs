@@ -49,6 +49,41 @@ async fn answer(setup: &Setup, path: &str, body: &Value) -> anyhow::Result<Value
     Ok(serde_json::from_str(&body)?)
 }
 
+/// What cannot be said to a provider is said in the words of who asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_names_the_route_and_the_field_of_the_client() -> anyhow::Result<()> {
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let base = format!("http://{}", mock.address());
+    let row = harness::deployment("llava", "ollama_chat/llava", &base);
+    let setup = harness::start_with(1, mock, format!("model_list:\n{row}")).await?;
+    let url = "https://example.com/cat.png";
+    let source = json!({"type": "url", "url": url});
+    for (path, mut body, field, part) in [
+        (
+            "/v1/messages",
+            json!({"max_tokens": 9}),
+            "messages",
+            json!({"type": "image", "source": source}),
+        ),
+        ("/v1/responses", json!({}), "input", json!({"type": "input_image", "image_url": url})),
+        (
+            "/v1/chat/completions",
+            json!({}),
+            "messages",
+            json!({"type": "image_url", "image_url": {"url": url}}),
+        ),
+    ] {
+        body["model"] = json!("llava");
+        body[field] = json!([{"role": "user", "content": [part]}]);
+        let (status, told) = ask(&setup, path, &body).await?;
+        let route = if field == "input" { "/responses" } else { path };
+        let route = if path.contains("chat") { "/chat/completions" } else { route };
+        let expected = format!("{route}: Invalid value for '{field}': expected images inline");
+        assert!(status == 400 && told.contains(&expected), "{path}: {status} {told}");
+    }
+    Ok(())
+}
+
 /// The data of a stream's events; each is named for its type.
 async fn events(setup: &Setup, body: &Value) -> anyhow::Result<Vec<Value>> {
     let (status, body) = ask(setup, "/v1/messages", &streamed(body.clone())).await?;

@@ -8,7 +8,6 @@ use super::blocks::{write_cache, write_part, write_parts};
 use super::schema::{self, StrictTools};
 use super::{JSON_TOOL, JSON_TOOL_USE};
 use crate::Dialect;
-use crate::endpoint::Endpoint;
 use crate::form::{
     Chat, Effort, Format, Json, Message, Part, PartKind, Role, Tool, ToolChoice, WebSearch,
     is_web_search,
@@ -250,11 +249,7 @@ fn system(chat: &Chat) -> Result<Option<Value>, BadRequest> {
 }
 
 fn unsayable(expected: &'static str) -> BadRequest {
-    BadRequest::Invalid {
-        route: Endpoint::ChatCompletions.route(),
-        name: "messages".to_owned(),
-        expected,
-    }
+    BadRequest::Unsayable { expected }
 }
 
 /// Turns of one speaker that follow each other become one.

@@ -60,6 +60,13 @@ pub enum BadRequest {
         /// A noun phrase.
         expected: &'static str,
     },
+    /// What is asked cannot be said in the provider's dialect. Whoever knows the client's says where it
+    /// stands: [`Self::at`].
+    #[error("Invalid value for the prompt: expected {expected}.")]
+    Unsayable {
+        /// A noun phrase.
+        expected: &'static str,
+    },
     /// A credential or address of a provider in the body.
     #[error(
         "{route}: '{name}' is not allowed in the request body: this gateway chooses providers and \
@@ -123,6 +130,14 @@ impl BadRequest {
         Self::NotEnforced { route: endpoint.route(), name: name.to_owned() }
     }
 
+    /// The same in the words of the endpoint that was asked.
+    #[must_use]
+    pub fn at(self, endpoint: Endpoint) -> Self {
+        let Self::Unsayable { expected } = self else { return self };
+        let (route, name) = (endpoint.route(), endpoint.prompt_field().to_owned());
+        Self::Invalid { route, name, expected }
+    }
+
     /// A credential, or part of one, that may not be in the body.
     #[must_use]
     pub fn credential(endpoint: Endpoint, name: &str) -> Self {
@@ -146,7 +161,7 @@ impl BadRequest {
             Self::Malformed { .. } | Self::NotAnObject | Self::Multipart { .. } => {
                 Some("request_body")
             }
-            Self::MissingModel => None,
+            Self::MissingModel | Self::Unsayable { .. } => None,
             Self::NoThread { .. } | Self::NoSuchThread { .. } => Some("thread"),
             Self::Missing { name, .. } | Self::BadHeader { name, .. } => Some(name),
             Self::Duplicate { name }

@@ -127,7 +127,8 @@ impl Jobs<'_> {
         }
         // Only the body is taken, in which no credential is.
         let nobodys = Credential::Key(Secret::new("none"));
-        let call = self.provider.encode(&request, self.to, &nobodys, UnixMillis(0))?;
+        let call = self.provider.encode(&request, self.to, &nobodys, UnixMillis(0));
+        let call = call.map_err(|error| error.at(request.endpoint()))?;
         Ok(Some(match self.store {
             Store::S3 => bedrock::record(&custom_id, call.body()),
             Store::Google => vertex::line(&custom_id, call.into_body()),

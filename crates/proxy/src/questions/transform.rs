@@ -86,7 +86,7 @@ fn show(
     let provider = dunlin_providers::find(&to.provider)
         .ok_or_else(|| format!("the provider '{}' is not served", to.provider))?;
     let call = provider.encode(chat, &to.target, &hidden(to), now);
-    let call = call.map_err(|error| error.to_string())?;
+    let call = call.map_err(|error| error.at(chat.endpoint()).to_string())?;
     let body = serde_json::from_slice(call.body()).unwrap_or(Value::Null);
     let url = call.uri().to_string();
     Ok(json!({"raw_request_api_base": url, "raw_request_body": body,
