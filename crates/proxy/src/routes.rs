@@ -124,7 +124,7 @@ fn table() -> Table {
             .post(&format!("{prefix}/realtime/calls"), realtime::calls::create)
             .post(&format!("{prefix}/realtime/client_secrets"), realtime::secrets::create);
     }
-    message_batches(kept(table))
+    message_batches(azures_responses(kept(table)))
         .get("/responses", socket::serve)
         .get("/v1/responses", socket::serve)
         .get("/openai/v1/responses", socket::serve)
@@ -220,6 +220,23 @@ fn kept(mut table: Table) -> Table {
         table = conversations(table, &format!("{prefix}/conversations"), provider);
     }
     table
+}
+
+/// Responses where Azure's SDKs ask for them, beside its deployments. Their `api-version` means nothing
+/// here.
+fn azures_responses(table: Table) -> Table {
+    const ALL: &str = "/openai/responses";
+    let about = ABOUT_ONE.into_iter().filter(|(_, about)| about.kind == Kind::Response);
+    let table = about.fold(table, |table, (method, about)| {
+        let path = format!("{ALL}/{{id}}{}", about.suffix);
+        let one = about_one(&method, about);
+        table.with(&path, method, one)
+    });
+    table
+        .get(ALL, socket::serve)
+        .with(ALL, Method::POST, serve(Endpoint::Responses))
+        .post(&format!("{ALL}/input_tokens"), input_tokens::serve)
+        .post(&format!("{ALL}/compact"), compact)
 }
 
 /// What can be done with batches of messages.

@@ -652,6 +652,26 @@ def azure(on):
     same(text_of(ask(model=on.model, messages=say("[[say:good day]]"), stream=True)), "good day")
 
 
+@case("chat", "claude")
+def azure_responses(on):
+    """Azure's path of responses, which names no model: it is the gateway's own."""
+    asked = openai.AzureOpenAI(
+        azure_endpoint=on.url, api_key=on.key(), api_version="2025-03-01-preview", max_retries=0
+    ).responses
+    made = asked.create(model=on.model, input="[[say:good day]]")
+    same((made.output_text, made.model), ("good day", on.model))
+    with asked.stream(model=on.model, input="[[say:good day]]") as stream:
+        same(stream.get_final_response().output_text, "good day")
+    same(asked.retrieve(made.id).id, made.id)
+    holds(asked.input_items.list(made.id).data, "nothing was asked")
+    asked.delete(made.id)
+    try:
+        asked.retrieve(made.id)
+    except openai.NotFoundError:
+        return
+    holds(False, "it is deleted")
+
+
 @case
 async def realtime(on):
     """A conversation over a WebSocket, with the key in a header."""
