@@ -137,6 +137,12 @@ impl Extras {
         }
         Ok(())
     }
+
+    /// Takes fallbacks in Anthropic's form, which are ours where no provider carries them out.
+    pub(crate) fn take_either(&mut self, value: &str) -> Result<(), &'static str> {
+        self.fallbacks = fallbacks::read_either(value)?;
+        Ok(())
+    }
 }
 
 /// Whether there is any header that is meant for the gateway: most requests have none, and need not

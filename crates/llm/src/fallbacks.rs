@@ -9,6 +9,9 @@ use crate::json::{members, string};
 /// More models than a request can need to name.
 pub const MAX_FALLBACKS: usize = 64;
 
+/// What Anthropic's own have beside a `model`.
+const ANTHROPICS: [&str; 4] = ["max_tokens", "output_config", "speed", "thinking"];
+
 const EXPECTED: &str = "a list of at most 64 model names, or of objects with a `model` and what \
      changes in the request, or of objects from a model to such a list";
 
@@ -66,6 +69,39 @@ pub(crate) fn read(value: &str) -> Result<FallbackMap, &'static str> {
         }
     }
     Ok(map)
+}
+
+/// Whether these are in the form in which Anthropic's API has them and carries them out itself.
+pub(crate) fn are_anthropics(value: &str) -> bool {
+    let is_default = || string(value).is_some_and(|said| said == "default");
+    elements(value).map_or_else(
+        |_| is_default(),
+        |all| !all.is_empty() && all.iter().all(|entry| is_anthropics(entry)),
+    )
+}
+
+fn is_anthropics(entry: &str) -> bool {
+    let members = members(entry).unwrap_or_default();
+    let (model, others): (Vec<_>, Vec<_>) =
+        members.iter().partition(|member| member.name == "model");
+    let is_theirs = |name: &str| ANTHROPICS.contains(&name);
+    model.iter().any(|model| string(model.value).is_some())
+        && others.iter().all(|other| is_theirs(&other.name))
+}
+
+/// Reads those of [`are_anthropics`]. `None`: they name no models.
+pub(crate) fn read_either(value: &str) -> Result<Option<FallbackMap>, &'static str> {
+    if string(value).is_some() {
+        return Ok(None);
+    }
+    let mut map = read(value)?;
+    for fallback in map.values_mut().flatten() {
+        // Whoever is asked instead is not to carry them out once more.
+        let changes = fallback.changes.as_deref().unwrap_or("{}").trim_start_matches('{');
+        let comma = if changes == "}" { "" } else { "," };
+        fallback.changes = Some(format!("{{\"fallbacks\":null{comma}{changes}").into());
+    }
+    Ok(Some(map))
 }
 
 enum Entry {

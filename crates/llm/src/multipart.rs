@@ -42,7 +42,7 @@ pub(crate) fn model(
     let mut models = parts.iter().filter(|part| part.name.eq_ignore_ascii_case("model"));
     let (first, second) = (models.next(), models.next());
     if second.is_some() {
-        return Err(UnclearModel);
+        return Err(UnclearModel::Twice);
     }
     Ok(first.and_then(|part| {
         let name = std::str::from_utf8(&body[part.value.range()]).ok()?;

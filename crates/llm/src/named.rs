@@ -1,11 +1,9 @@
 //! Which models a call of a provider's own API names, in its path and in its body: for who may make
 //! it, and who is to answer. Nothing else of the call is understood.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
 use crate::json::{self, Span};
 use crate::multipart;
@@ -22,10 +20,16 @@ pub fn precedes_name(segment: &str) -> bool {
     BEFORE_NAME.contains(&segment)
 }
 
-/// The model is named twice: the provider may read the other one.
+/// Which models are asked is not to be known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the request body has more than one `model`")]
-pub struct UnclearModel;
+pub enum UnclearModel {
+    /// One is named twice: the provider may read the other one.
+    #[error("the request body has more than one `model`")]
+    Twice,
+    /// What is expected of those that are named beside it.
+    #[error("the models that the request body names must be {0}")]
+    Beside(&'static str),
+}
 
 /// The models that a call names.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -37,9 +41,7 @@ pub struct Named {
     before: String,
     /// Whether the body is JSON, and the name in it a JSON string.
     is_json: bool,
-    /// OpenRouter's `models`: others that may answer.
-    others: Vec<String>,
-    /// Those that tools may ask.
+    /// Those that tools may ask, and others that may answer.
     pub tool_models: ToolModels,
 }
 
@@ -64,24 +66,23 @@ impl Named {
                 before.clone_into(&mut named.before);
                 let said = (model.to_owned(), Span::of(member.value, text));
                 if named.in_body.replace(said).is_some() {
-                    return Err(UnclearModel);
+                    return Err(UnclearModel::Twice);
                 }
-            } else if member.name.eq_ignore_ascii_case("models") {
-                let list = serde_json::from_str::<Vec<&RawValue>>(member.value).unwrap_or_default();
-                let names = list.into_iter().filter_map(|name| json::string(name.get()));
-                named.others.extend(names.map(Cow::into_owned));
             } else {
-                named.tool_models.take(&member.name, member.value);
+                named.tool_models.take(&member.name.to_ascii_lowercase(), member.value);
             }
         }
-        Ok(named)
+        match named.tool_models.fault() {
+            Some(expected) => Err(UnclearModel::Beside(expected)),
+            None => Ok(named),
+        }
     }
 
     /// All of them, the path's first: the one that answers.
     pub fn models(&self) -> impl Iterator<Item = &str> {
         let in_path = self.in_path.iter().rev().map(|(model, _)| model);
         let in_body = self.in_body.as_ref().map(|(model, _)| model);
-        in_path.chain(in_body).chain(&self.others).map(String::as_str)
+        in_path.chain(in_body).map(String::as_str).chain(self.tool_models.others())
     }
 
     /// The path with `to` where it says `from`. `encode` makes a segment of a path of a name.
@@ -190,9 +191,9 @@ mod tests {
             assert_eq!(models(path, kind, body).as_deref(), Ok(expected), "{path} {body}");
         }
         let twice = r#"{"model":"a","Model":"b"}"#;
-        assert_eq!(models("/v1/chat", JSON, twice), Err(UnclearModel));
+        assert_eq!(models("/v1/chat", JSON, twice), Err(UnclearModel::Twice));
         let form = form.replace("--x--\r\n", form);
-        assert_eq!(models("/v1/audio", FORM, &form), Err(UnclearModel), "{form}");
+        assert_eq!(models("/v1/audio", FORM, &form), Err(UnclearModel::Twice), "{form}");
     }
 
     #[test]

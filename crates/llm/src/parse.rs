@@ -10,16 +10,19 @@ use crate::answers::{COUNT, choices, count, prompts};
 use crate::endpoint::{Dialect, Endpoint};
 use crate::estimate::prompt_tokens;
 use crate::extras::Extras;
-use crate::fields::{Label, Role, is_met_alone, is_set, is_spelled, role};
+use crate::fallbacks;
+use crate::fields::{Label, Role, is_set, is_spelled, role};
 use crate::json::{Member, Span, members, string};
-use crate::labels::{LabelReader, Labels};
+use crate::labels::LabelReader;
 use crate::multipart;
 use crate::request::{ChatRequest, Edit, Facts, Name, Text};
 use crate::tool_models::ToolModels;
 
 mod bad;
+mod heard;
 
 pub use bad::BadRequest;
+pub(crate) use heard::{Heard, heard};
 
 /// What a model reads beside its prompt, and may be as long: instructions, tools, documents to rank.
 const BESIDE: [&str; 8] = [
@@ -98,37 +101,6 @@ pub fn check_object(body: &[u8]) -> Result<(), BadRequest> {
 pub(crate) fn object(body: &[u8]) -> Result<Vec<Member<'_>>, BadRequest> {
     let text = text(body)?;
     members(text).map_err(|error| not_an_object(text, &error))
-}
-
-/// On whose behalf a request inside a batch is. It is refused for what it would be refused for if
-/// it came alone, and for wishes of how it is asked, which its provider does alone; of one whose
-/// `endpoint` nobody here knows, only what is the gateway's is looked at.
-pub(crate) fn heard(endpoint: Option<Endpoint>, body: &[u8]) -> Result<Labels, BadRequest> {
-    let members = object(body)?;
-    let labels = match endpoint {
-        Some(endpoint) => {
-            // A batch of files may name its model elsewhere.
-            let named_elsewhere = endpoint.dialect() != Dialect::Anthropic;
-            let facts = read(endpoint, text(body)?, named_elsewhere.then_some("batch"))?;
-            check_length(endpoint, &facts.model)?;
-            facts.labels
-        }
-        None => {
-            refuse_duplicates(&members)?;
-            Reader::of(Endpoint::ChatCompletions, text(body)?, &members)?.labels.finish()
-        }
-    };
-    let endpoint = endpoint.unwrap_or(Endpoint::ChatCompletions);
-    let is_unmet = |member: &&Member<'_>| {
-        role(endpoint, &member.name) == Role::Extra && !is_met_alone(&member.name, member.value)
-    };
-    match members.iter().find(is_unmet) {
-        Some(member) => {
-            let name = member.name.to_string();
-            Err(BadRequest::NotCarriedOut { route: endpoint.route(), name })
-        }
-        None => Ok(labels),
-    }
 }
 
 fn text(body: &[u8]) -> Result<&str, BadRequest> {
@@ -269,7 +241,7 @@ impl<'a> Reader<'a> {
     fn take(&mut self, member: &Member<'_>) -> Result<(), BadRequest> {
         let (value, at) = (member.value, Span::of(member.value, self.text));
         let is_null = value == "null";
-        match role(self.endpoint, &member.name) {
+        match self.role(member)? {
             Role::Model if is_null => {}
             Role::Model => {
                 let name = string(value).ok_or_else(|| self.invalid(member, "a string"))?;
@@ -326,12 +298,29 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// What a member is. Fallbacks in Anthropic's form are for the provider, and ours where that has no
+    /// such.
+    fn role(&mut self, member: &Member<'_>) -> Result<Role, BadRequest> {
+        let role = role(self.endpoint, &member.name);
+        let is_either = self.endpoint.dialect() == Dialect::Anthropic
+            && member.name == "fallbacks"
+            && fallbacks::are_anthropics(member.value);
+        if !is_either {
+            return Ok(role);
+        }
+        let taken = self.extras.take_either(member.value);
+        taken.map(|()| Role::Upstream).map_err(|expected| self.invalid(member, expected))
+    }
+
     /// A member that is the provider's to read.
     fn upstream(&mut self, member: &Member<'_>) -> Result<(), BadRequest> {
         if BESIDE.contains(&&*member.name) {
             self.beside = self.beside + prompt_tokens(member.value.as_bytes());
         }
         self.tool_models.take(&member.name, member.value);
+        if let Some(expected) = self.tool_models.fault() {
+            return Err(self.invalid(member, expected));
+        }
         if self.endpoint.dialect() == Dialect::Gemini {
             self.gemini_bounds(member)?;
         }

@@ -1,6 +1,7 @@
 //! The models that tools of a provider's own ask beside the one that is asked: OpenAI's tool for
 //! pictures, and Anthropic's advisor. A request names them; an answer counts what they used apart from
-//! its own model. Beside them, the models that may answer in its place at OpenRouter.
+//! its own model. Beside them, the models that may answer in its place: at OpenRouter any of `models`,
+//! at Anthropic its `fallbacks` where it declines.
 
 use std::borrow::Cow;
 
@@ -10,8 +11,16 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::media::Picture;
+use crate::parse::MAX_MODEL_BYTES;
 use crate::usage;
 use crate::word::Word;
+
+/// Models that one request may name beside its own, or all requests of a batch; more are refused.
+pub(crate) const MAX_MODELS: usize = 32;
+const TOO_MANY: &str =
+    "at most 32 models beside the request's own, with names of at most 512 bytes";
+const TWO_PAINTERS: &str =
+    "`image_generation` of one model: what each of two has drawn is not told apart";
 
 /// What OpenAI's tool for pictures asks where its request names no model.
 pub const DEFAULT_PAINTER: &str = "gpt-image-1";
@@ -37,6 +46,7 @@ const COMPACTION: ToolModel = ToolModel {
     most: None,
     shown: Tokens(0),
     most_calls: Some(1),
+    paints: false,
 };
 static DRAWN: Word = Word::new(b"\"image_gen\"");
 
@@ -53,6 +63,8 @@ pub struct ToolModel {
     pub shown: Tokens,
     /// How often it may be asked.
     most_calls: Option<u64>,
+    /// It draws, and what it has used is told without its name.
+    paints: bool,
 }
 
 /// Those of a request.
@@ -63,6 +75,8 @@ pub struct ToolModels {
     most_calls: Option<u64>,
     /// See [`Self::others`].
     others: Vec<String>,
+    /// See [`Self::fallbacks`].
+    fallbacks: Vec<ToolModel>,
 }
 
 #[derive(Deserialize)]
@@ -84,6 +98,7 @@ impl ToolModels {
         match name {
             "tools" => self.all.extend(models(value)),
             "context_management" if COMPACTS.is_in(value.as_bytes()) => self.all.push(COMPACTION),
+            "fallbacks" => self.fallbacks.extend(fallbacks(value)),
             "max_tool_calls" => self.most_calls = value.parse().ok(),
             "models" => {
                 let list = serde_json::from_str::<Vec<Value>>(value).unwrap_or_default();
@@ -103,7 +118,13 @@ impl ToolModels {
         self.others.iter().map(String::as_str)
     }
 
-    /// Each of them.
+    /// Those that answer where Anthropic's model declines. Its own choice counts as one that is called
+    /// `default`.
+    pub fn fallbacks(&self) -> impl Iterator<Item = &ToolModel> {
+        self.fallbacks.iter()
+    }
+
+    /// Each that a tool may ask.
     pub fn iter(&self) -> impl Iterator<Item = &ToolModel> {
         self.all.iter()
     }
@@ -111,7 +132,19 @@ impl ToolModels {
     /// Whether there are none, as in most requests.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.all.is_empty() && self.others.is_empty()
+        self.all.is_empty() && self.others.is_empty() && self.fallbacks.is_empty()
+    }
+
+    /// What a request must have instead that cannot have these.
+    pub(crate) fn fault(&self) -> Option<&'static str> {
+        let fallbacks = self.fallbacks.iter().map(|one| &*one.model);
+        let names = || self.names().chain(self.others()).chain(fallbacks.clone());
+        if names().count() > MAX_MODELS || names().any(|name| name.len() > MAX_MODEL_BYTES) {
+            return Some(TOO_MANY);
+        }
+        let mut painters = self.all.iter().filter(|tool| tool.paints);
+        let first = painters.next()?;
+        painters.any(|other| other.model != first.model).then_some(TWO_PAINTERS)
     }
 
     /// How often one may be asked by an answer of so many tokens at most.
@@ -145,6 +178,7 @@ fn model(tool: &Value) -> Option<ToolModel> {
                 most: Some(one),
                 shown: Tokens(TOKENS_A_PICTURE_SHOWN),
                 most_calls: None,
+                paints: true,
             })
         }
         kind if kind.starts_with("advisor_") => {
@@ -156,9 +190,25 @@ fn model(tool: &Value) -> Option<ToolModel> {
                 most,
                 shown: Tokens(0),
                 most_calls: number("max_uses"),
+                paints: false,
             })
         }
         _ => None,
+    }
+}
+
+/// The models in the JSON text of `fallbacks`, each with how long it may answer if that is told.
+fn fallbacks(said: &str) -> Vec<ToolModel> {
+    let of = |said: &Value| {
+        let model = said.as_str().or(said["model"].as_str())?.to_owned().into();
+        let most = said["max_tokens"].as_u64().map(Tokens);
+        let (likely, shown) = (Tokens(0), Tokens(0));
+        Some(ToolModel { model, likely, most, shown, most_calls: Some(1), paints: false })
+    };
+    let said: Value = serde_json::from_str(said).unwrap_or_default();
+    match said.as_array() {
+        Some(all) => all.iter().filter_map(of).collect(),
+        None => of(&said).into_iter().collect(),
     }
 }
 
@@ -223,6 +273,31 @@ mod tests {
         read.take("models", r#"["a", 7, "b/c"]"#);
         assert_eq!(read.others().collect::<Vec<_>>(), ["a", "b/c"]);
         assert!(!read.is_empty() && read.names().next().is_none());
+    }
+
+    #[test]
+    fn who_answers_where_one_declines_is_named_with_how_long() {
+        let mut read = ToolModels::default();
+        read.take("fallbacks", r#"[{"model":"a","max_tokens":9},"b",{"x":["c"]},7]"#);
+        read.take("fallbacks", r#""default""#);
+        let told = read.fallbacks().map(|one| (&*one.model, one.most));
+        let expected = [("a", Some(Tokens(9))), ("b", None), ("default", None)];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
+        assert!(!read.is_empty() && read.names().next().is_none());
+    }
+
+    #[test]
+    fn too_many_models_or_two_that_draw_are_a_fault() {
+        let tools = |models: &[&str]| {
+            let tool = |model: &&str| format!(r#"{{"type":"image_generation","model":"{model}"}}"#);
+            let tools = models.iter().map(tool).collect::<Vec<_>>().join(",");
+            read(&format!(r#"[{tools},{{"type":"advisor_20260301","model":"opus"}}]"#), None)
+        };
+        assert_eq!(tools(&["a", "a"]).fault(), None);
+        assert_eq!(tools(&["a", "b"]).fault(), Some(TWO_PAINTERS));
+        assert_eq!(tools(&["a"; 31]).fault(), None);
+        assert_eq!(tools(&["a"; 32]).fault(), Some(TOO_MANY));
+        assert_eq!(tools(&[&*"a".repeat(MAX_MODEL_BYTES + 1)]).fault(), Some(TOO_MANY));
     }
 
     #[test]

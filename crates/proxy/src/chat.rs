@@ -21,6 +21,7 @@ use crate::response::delivery::Delivery;
 use crate::response::error::{Failed, Refused};
 use crate::response::keepalive::{self, Answering, Wish};
 use crate::response::told::AnswerHeaders;
+use crate::tool_models::leave_fallbacks;
 use crate::{Proxy, Serving, several};
 
 /// Answers one request to `endpoint`. `path_model` is the model that the path names, for a body that
@@ -116,7 +117,8 @@ async fn answer(
             several::BatchCompletion { proxy, call, serving, caller, head: &head, chat: &chat };
         return several::answer(asked, models).await;
     }
-    let extras = chat.extras().with_headers(&head.headers).map_err(Refused::BadRequest)?;
+    let mut extras = chat.extras().with_headers(&head.headers).map_err(Refused::BadRequest)?;
+    leave_fallbacks(&serving.catalog, caller.access(), &chat, &mut extras);
     let mut origin = call.client.origin(&serving.settings, &head.headers, chat.labels())?;
     caller.count_for(proxy, &mut origin).await?;
     let caller: &Caller = caller;

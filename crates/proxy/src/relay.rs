@@ -46,6 +46,7 @@ mod upload;
 mod usage;
 mod wanted;
 
+use batches::Heard;
 use batches::shown::{Answered, Shown, Whole};
 use price::Price;
 use understood::Understood;
@@ -102,7 +103,7 @@ async fn conduct(
     let heard = heard.map_err(|failed| refused(&origin, failed))?;
     let counted = caller.count_for(proxy, &mut origin).await;
     counted.map_err(|no| refused(&origin, no.into()))?;
-    let lenders = choose(&serving, &caller, way, &head, &wanted);
+    let lenders = choose(&serving, &caller, way, &head, (&wanted, heard.as_ref()));
     let lenders = lenders.map_err(|failed| refused(&origin, failed))?;
     let lenders = ready(proxy, &serving.catalog, lenders, &origin.tags);
 
@@ -299,7 +300,7 @@ fn choose(
     caller: &Caller,
     way: Way,
     head: &Parts,
-    wanted: &Wanted,
+    (wanted, heard): (&Wanted, Option<&Heard<'_>>),
 ) -> Result<Lenders, Failed> {
     let models = wanted.models();
     let header =
@@ -307,15 +308,18 @@ fn choose(
     let reads = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
     let asked = Asked { providers: way.providers, models: &models, chosen: header, reads };
     let found = lenders(&serving.catalog, caller.access(), asked).and_then(|mut lenders| {
-        let (catalog, access, tools) =
-            (&serving.catalog, caller.access(), wanted.named.tool_models.names());
+        let (catalog, access, named) =
+            (&serving.catalog, caller.access(), &wanted.named.tool_models);
+        let tools = named.names().chain(named.fallbacks().map(|one| &*one.model));
         take_in(catalog, access, way.providers, tools, &mut lenders.served)?;
         Ok(lenders)
     });
-    match &wanted.batch {
-        Some(batch) => batch.lent(found, serving, way, caller),
-        None => found.map_err(|none| Refused::no_lender(none, way, caller).into()),
-    }
+    let mut lenders = match &wanted.batch {
+        Some(batch) => batch.lent(found, serving, way, caller)?,
+        None => found.map_err(|none| Refused::no_lender(none, way, caller))?,
+    };
+    heard.map_or(Ok(()), |heard| heard.take_tools(&mut lenders, serving, way, caller))?;
+    Ok(lenders)
 }
 
 /// Those of the first account where somebody may answer a request with these tags, and is ready.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use dunlin_admission::Bounds;
 use dunlin_ledger::{Ask, Context, Cost, Kind, Pricing};
-use dunlin_llm::{ChatRequest, DEFAULT_PAINTER, ToolModels, Usage};
+use dunlin_llm::{ChatRequest, DEFAULT_PAINTER, Extras, ToolModel, ToolModels, Usage};
+use dunlin_providers::find;
 use dunlin_router::tool_models::take_in;
-use dunlin_router::{Access, Catalog, Deployment, Group, NoRoute, served};
+use dunlin_router::{Access, Catalog, Deployment, Group, NoRoute, group, served};
 use dunlin_types::{Premium, Served, Tokens};
 
 use crate::Proxy;
@@ -23,6 +24,33 @@ const KINDS: &[Kind] = &[Kind::CacheWrite, Kind::CacheWrite1h, Kind::InputImage,
 
 /// Whose requests may name others that answer.
 const OPENROUTER: &str = "openrouter";
+
+/// The models by which its provider answers in `group` where the one that is asked declines. In another
+/// dialect nobody does.
+fn fallbacks<'c>(chat: &'c ChatRequest, group: &Group) -> impl Iterator<Item = &'c ToolModel> {
+    let passes = |by: &Arc<Deployment>| {
+        find(&by.provider).is_some_and(|provider| provider.passes(chat, &by.target))
+    };
+    let all = || chat.tool_models().fallbacks();
+    let is_passed = all().next().is_some() && group.deployments.iter().any(passes);
+    all().filter(move |_| is_passed)
+}
+
+/// Leaves it to the provider whom `chat` falls back on, if that is for it to carry out.
+pub(crate) fn leave_fallbacks(
+    catalog: &Catalog,
+    access: Option<Access<'_>>,
+    chat: &ChatRequest,
+    extras: &mut Extras,
+) {
+    if chat.tool_models().is_empty() {
+        return;
+    }
+    let group = group(catalog, access, chat.model());
+    if group.is_ok_and(|group| fallbacks(chat, &group).next().is_some()) {
+        extras.fallbacks = None;
+    }
+}
 
 /// What other models came to than the one that answered.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,6 +75,7 @@ pub(crate) fn served_with(
     if !tools.is_empty() {
         let providers: Vec<&str> = group.deployments.iter().map(|by| &*by.provider).collect();
         let others = tools.others().filter(|_| providers.contains(&OPENROUTER));
+        let others = others.chain(fallbacks(chat, group).map(|one| &*one.model));
         take_in(catalog, access, &providers, tools.names().chain(others), &mut served)?;
     }
     Ok(served)
@@ -60,6 +89,8 @@ pub(crate) struct Asked {
     pub(crate) most: Tokens,
     /// The most that it is answered with.
     pub(crate) output: Tokens,
+    /// Whether its provider carries out its fallbacks.
+    pub(crate) falls_back: bool,
 }
 
 /// What the tools of a request to this group may cost.
@@ -74,6 +105,7 @@ pub(crate) fn bounds(proxy: &Proxy, chat: &ChatRequest, group: &Group) -> Bounds
         likely: chat.prompt_estimate(),
         most: Tokens(chat.text_bytes()),
         output: chat.max_output().unwrap_or(longest),
+        falls_back: fallbacks(chat, group).next().is_some(),
     };
     let prices = |model: &str| {
         let each = group.deployments.iter();
@@ -92,9 +124,12 @@ pub(crate) fn bounds_at(
         let (prompt, output) = (Tokens(prompt), Tokens(output));
         price.most(&Ask { prompt, output, kinds: KINDS, ..Ask::default() })
     };
-    tools.iter().fold(Bounds::default(), |all, tool| {
+    let fallbacks = tools.fallbacks().filter(|_| asked.falls_back);
+    let fallbacks = fallbacks.map(|one| (one, asked.output));
+    let each = tools.iter().map(|tool| (tool, hold::LONGEST_OUTPUT)).chain(fallbacks);
+    each.fold(Bounds::default(), |all, (tool, longest)| {
         let calls = tools.most_calls(tool, asked.output);
-        let most = tool.most.unwrap_or(hold::LONGEST_OUTPUT);
+        let most = tool.most.unwrap_or(longest);
         let shown = asked.most.0.saturating_add(asked.output.0).saturating_add(tool.shown.0);
         let most = (shown.saturating_mul(calls), most.0.saturating_mul(calls));
         let of = |price: &Pricing| {

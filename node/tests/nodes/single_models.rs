@@ -2,13 +2,17 @@
 //! that has a row of its own and for one that a pattern serves.
 
 use dunlin_cluster::{Client, Reply};
-use dunlin_mock_upstream::{MockUpstream, Settings};
+use dunlin_mock_upstream::{Fault, MockUpstream, Settings};
 use serde_json::{Value, json};
 
 use crate::harness::sockets::connect;
 use crate::harness::{self, Setup, deployment};
 
-const PROVIDERS: [&str; 4] = ["anthropic", "azure", "gemini", "openai"];
+mod beside;
+mod fallbacks;
+mod names;
+
+const PROVIDERS: [&str; 5] = ["anthropic", "azure", "gemini", "openai", "openrouter"];
 const BOUNDARY: &str = "multipart/form-data; boundary=B";
 
 /// A model of each provider's, by our name and by the provider's.
@@ -27,11 +31,17 @@ impl Rows {
     }
 
     async fn start(self) -> anyhow::Result<Setup> {
+        self.start_with("router_settings:\n  num_retries: 0\n").await
+    }
+
+    /// With more rows, and what follows them.
+    async fn start_with(self, more: &str) -> anyhow::Result<Setup> {
         let mock = MockUpstream::start(Settings::default()).await?;
         let root = format!("http://{}", mock.address());
         let mut config = "model_list:\n".to_owned();
         for provider in PROVIDERS {
-            let base = if provider == "openai" { mock.api_base() } else { root.clone() };
+            let is_chat = matches!(provider, "openai" | "openrouter");
+            let base = if is_chat { mock.api_base() } else { root.clone() };
             config += &match self {
                 Self::Exact => {
                     let upstream = format!("{provider}/up-{provider}");
@@ -42,9 +52,11 @@ impl Rows {
                 }
             };
         }
-        // One whose name comes before all others.
+        // One whose name comes before all others, and two that ask others.
         config += &deployment("a-other", "anthropic/a-other", &root);
-        config += "router_settings:\n  num_retries: 0\n";
+        config += &deployment("talk", "openai/talk-up", &mock.api_base());
+        config += &deployment("routes", "openrouter/routes-up", &mock.api_base());
+        config += more;
         if matches!(self, Self::Exact) {
             config += "  model_group_alias: {nick: own-openai}\n";
         }
@@ -141,6 +153,11 @@ fn of_others(rows: Rows) -> Vec<(&'static str, String, Value)> {
     all.into_iter().map(named).collect()
 }
 
+/// What says that the budget for a model is spent.
+fn spent_on(model: &str) -> Value {
+    json!({model: {"max_budget": 0.0, "budget_duration": "1d"}})
+}
+
 /// A key whose limit for the model is used up, and one whose budget for it is spent.
 async fn barred(setup: &Setup, ours: &str) -> anyhow::Result<[Client; 2]> {
     let aliases = json!({"mine": ours});
@@ -148,8 +165,7 @@ async fn barred(setup: &Setup, ours: &str) -> anyhow::Result<[Client; 2]> {
     let limited = setup.make_key(0, limited).await?;
     let first = setup.ask(0, &limited, &chat(ours)).await?;
     assert_eq!(first.status, 200, "{ours}: {}", first.body);
-    let spent = json!({"max_budget": 0.0, "budget_duration": "1d"});
-    let spent = json!({"model_max_budget": {ours: spent}, "aliases": aliases});
+    let spent = json!({"model_max_budget": spent_on(ours), "aliases": aliases});
     Ok([limited, setup.make_key(0, spent).await?])
 }
 
@@ -247,9 +263,8 @@ async fn a_batch_is_bound_by_what_is_for_the_model_of_its_lines() -> anyhow::Res
                 "body": chat(model),
             });
             let aliases = json!({"mine": ours});
-            let spent = json!({ours: {"max_budget": 0.0, "budget_duration": "1d"}});
-            let key =
-                setup.make_key(0, json!({"model_max_budget": spent, "aliases": aliases})).await?;
+            let spent = json!({"model_max_budget": spent_on(ours), "aliases": aliases});
+            let key = setup.make_key(0, spent).await?;
             let form = [("purpose", "batch"), ("file", &*line.to_string())];
             let made = send_form(&setup, &key, "/v1/files", &form).await?;
             assert!(made.ok(), "{}", made.body);

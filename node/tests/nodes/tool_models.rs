@@ -77,7 +77,7 @@ fn streamed_message() -> String {
 struct World {
     setup: Setup,
     /// Responses whole and streamed, messages whole and streamed, and a chat.
-    _upstreams: [Scripted; 5],
+    upstreams: [Scripted; 5],
 }
 
 fn row(name: &str, upstream: &str, base: &str, rates: &[(&str, &str)]) -> String {
@@ -117,11 +117,12 @@ async fn start() -> anyhow::Result<World> {
         row("asks-stream", "anthropic/asks-stream-up", &root(3), &own),
         row("opus", "anthropic/opus-up", &root(2), &opus),
         row("routes", "openrouter/routes-up", &of(4), &own),
+        row("gone", "openrouter/gone-up", "http://127.0.0.1:9/v1", &own),
         "router_settings:\n  num_retries: 0\n".to_owned(),
     ];
     let mock = MockUpstream::start(Settings::default()).await?;
     let setup = harness::start_with(1, mock, config.concat()).await?;
-    Ok(World { setup, _upstreams: upstreams })
+    Ok(World { setup, upstreams })
 }
 
 fn draw(model: &str, stream: bool) -> Value {
@@ -182,6 +183,91 @@ async fn who_may_answer_instead_must_be_allowed_too() -> anyhow::Result<()> {
         let reply = send(&world, &key, "/v1/chat/completions", &body).await?;
         assert_eq!(reply.status, status, "{models} {others}: {}", reply.body);
     }
+    Ok(())
+}
+
+/// What is drawn by two would be charged as if one had drawn it.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_models_that_draw_are_refused() -> anyhow::Result<()> {
+    let world = start().await?;
+    let key = world.setup.make_key(0, json!({})).await?;
+    for path in ["/v1/responses", "/openai_passthrough/v1/responses"] {
+        let mut body = draw("draws", false);
+        let other = json!({"type": "image_generation", "model": "gpt-image-1-mini"});
+        body["tools"].as_array_mut().expect("a list").push(other);
+        let reply = send(&world, &key, path, &body).await?;
+        assert_eq!(reply.status, 400, "{path}: {}", reply.body);
+        assert!(reply.body.contains("`image_generation` of one model"), "{path}: {}", reply.body);
+    }
+    Ok(())
+}
+
+/// Anthropic's own fallbacks are Anthropic's to carry out, by models that the key may call.
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_anthropic_falls_back_on_must_be_allowed() -> anyhow::Result<()> {
+    let world = start().await?;
+    let claude = &world.upstreams[2];
+    let (named, changed) =
+        (json!([{"model": "opus-up"}]), json!([{"model": "opus-up", "max_tokens": 9}]));
+    let default = json!("default");
+    for (models, fallbacks, status) in [
+        (json!(["asks"]), &named, 403),
+        (json!(["asks"]), &changed, 403),
+        (json!(["asks"]), &default, 403),
+        (json!(["asks", "opus"]), &named, 200),
+        (json!(["asks", "opus"]), &changed, 200),
+        (json!(["asks", "default"]), &default, 200),
+        (json!([]), &default, 200),
+        (json!([]), &json!([{"model": "unheard-of"}]), 200),
+    ] {
+        let key = world.setup.make_key(0, json!({"models": models})).await?;
+        for (path, model) in [("/v1/messages", "asks"), ("/anthropic/v1/messages", "asks-up")] {
+            let body = json!({"model": model, "max_tokens": 9, "fallbacks": fallbacks,
+                "messages": [{"role": "user", "content": "hi"}]});
+            let reply = send(&world, &key, path, &body).await?;
+            let what = format!("{path} {models} {fallbacks}");
+            assert_eq!(reply.status, status, "{what}: {}", reply.body);
+            if status == 200 {
+                let sent: Value = serde_json::from_str(&claude.last_body())?;
+                assert_eq!(&sent["fallbacks"], fallbacks, "{what}");
+            }
+        }
+    }
+    let spent = json!({"opus": {"max_budget": 0.0, "budget_duration": "1d"}});
+    let key = world.setup.make_key(0, json!({"model_max_budget": spent})).await?;
+    let body = json!({"model": "asks", "max_tokens": 9, "fallbacks": named,
+        "messages": [{"role": "user", "content": "hi"}]});
+    let reply = send(&world, &key, "/v1/messages", &body).await?;
+    assert!(!reply.ok() && reply.body.contains("udget"), "{}", reply.body);
+    Ok(())
+}
+
+/// Fallbacks in any other form, or of another provider's model, are ours, as LiteLLM has them.
+#[tokio::test(flavor = "multi_thread")]
+async fn fallbacks_that_are_not_anthropics_are_ours() -> anyhow::Result<()> {
+    let world = start().await?;
+    let key = world.setup.make_key(0, json!({"models": ["asks", "routes", "gone"]})).await?;
+    let [.., claude, _, routes] = &world.upstreams;
+    for (model, fallbacks, by) in [
+        ("asks", json!(["routes"]), claude),
+        ("asks", json!([{"model": "routes", "temperature": 0}]), claude),
+        ("routes", json!([{"model": "asks"}]), routes),
+        ("routes", json!("default"), routes),
+        ("gone", json!(["asks"]), claude),
+        ("gone", json!([{"model": "asks"}]), claude),
+        ("gone", json!([{"model": "asks", "max_tokens": 9}]), claude),
+    ] {
+        let body = json!({"model": model, "max_tokens": 7, "fallbacks": fallbacks,
+            "messages": [{"role": "user", "content": "hi"}]});
+        let reply = send(&world, &key, "/v1/messages", &body).await?;
+        assert_eq!(reply.status, 200, "{body}: {}", reply.body);
+        let sent = by.last_body();
+        assert!(!sent.contains("fallbacks"), "{body}: {sent}");
+    }
+    let named = json!({"model": "routes", "max_tokens": 7, "fallbacks": [{"model": "opus"}],
+        "messages": [{"role": "user", "content": "hi"}]});
+    let reply = send(&world, &key, "/v1/messages", &named).await?;
+    assert_eq!(reply.status, 403, "{}", reply.body);
     Ok(())
 }
 

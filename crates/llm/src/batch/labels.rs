@@ -9,8 +9,9 @@ use crate::edit;
 use crate::endpoint::Endpoint;
 use crate::fields::is_passed_on;
 use crate::json::{Member, string};
-use crate::parse::{BadRequest, heard, object, refuse_duplicates};
+use crate::parse::{BadRequest, Heard, heard, object, refuse_duplicates};
 use crate::said::{Required, lacking};
+use crate::tool_models::MAX_MODELS;
 
 /// Different end users with their tags that one batch may be for: each is looked up, may have a
 /// budget of its own, and leaves a record of its own.
@@ -105,6 +106,9 @@ pub enum BadLine {
     /// It names one end user, or other tags, too many.
     #[error("it names more than {MAX_SETS} different end users and sets of tags with those before")]
     TooMany,
+    /// Tools of its provider's ask models, too many.
+    #[error("with those before, its tools ask more than {MAX_MODELS} different models")]
+    TooManyModels,
     /// Its answer could not be told from another's.
     #[error(
         "its `custom_id` is also that of request {first}: each request of a batch needs one of its own"
@@ -130,6 +134,8 @@ pub struct Hearing {
     labels: LineLabels,
     known: BTreeMap<(Option<String>, Vec<String>), u64>,
     has_ours: bool,
+    /// The models that tools may ask, each with the first request that names it.
+    tool_models: BTreeMap<String, u64>,
     /// By the hash of its `custom_id`, where each request stands.
     ids: BTreeMap<u128, u64>,
 }
@@ -161,7 +167,13 @@ impl Hearing {
             return Err(BadLine::Lacks(missing.to_owned()));
         }
         let endpoint = shape.endpoint(&all);
-        let labels = heard(endpoint, &request)?;
+        let Heard { labels, tool_models } = heard(endpoint, &request)?;
+        for model in tool_models.names() {
+            self.tool_models.entry(model.to_owned()).or_insert(line);
+        }
+        if self.tool_models.len() > MAX_MODELS {
+            return Err(BadLine::TooManyModels);
+        }
         self.has_ours |= edit::names(&request).iter().any(|name| !is_passed_on(endpoint, name));
         if labels.end_user.is_some() || !labels.tags.is_empty() {
             let set = self.set(line, (labels.end_user, labels.tags))?;
@@ -189,6 +201,12 @@ impl Hearing {
     #[must_use]
     pub fn has_ours(&self) -> bool {
         self.has_ours
+    }
+
+    /// The models that tools of the requests may ask, each with the first request that names it.
+    #[must_use]
+    pub fn tool_models(&self) -> &BTreeMap<String, u64> {
+        &self.tool_models
     }
 
     /// All are heard.

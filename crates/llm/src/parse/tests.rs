@@ -1,5 +1,6 @@
 //! Bodies in, facts, edits and refusals out.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -539,4 +540,48 @@ fn the_extra_body_is_part_of_the_body() {
     assert!(asked(r#"{"model":"m","messages":[],"extra_body":{"api_base":"http://x"}}"#).is_err());
     let other = asked(r#"{"model":"m","messages":[],"extra_body":7}"#).expect("a request");
     assert!(other.text().contains("extra_body"));
+}
+
+#[test]
+fn fallbacks_in_anthropics_form_go_on_to_it_and_are_ours_elsewhere() {
+    let asked = |endpoint, fallbacks: &str| {
+        let body =
+            format!(r#"{{"model":"m","max_tokens":9,"messages":[],"fallbacks":{fallbacks}}}"#);
+        parse(endpoint, body.into(), None)
+    };
+    for (fallbacks, kept, changes) in [
+        (r#""default""#, true, None),
+        (r#"[{"model":"b"}]"#, true, Some(r#"{"fallbacks":null}"#)),
+        (
+            r#"[{"model":"b","max_tokens":7}]"#,
+            true,
+            Some(r#"{"fallbacks":null,"model":"b","max_tokens":7}"#),
+        ),
+        (r#"["b"]"#, false, None),
+        (r#"[{"model":"b","top_k":1}]"#, false, Some(r#"{"model":"b","top_k":1}"#)),
+        (r#"[{"model":["b"]}]"#, false, None),
+        ("[]", false, None),
+        ("null", false, None),
+    ] {
+        let request = asked(Endpoint::Messages, fallbacks).expect("a request");
+        assert_eq!(request.has("fallbacks"), kept, "{fallbacks}");
+        assert_eq!(request.tool_models().fallbacks().count(), usize::from(kept), "{fallbacks}");
+        let ours = request.extras().fallbacks.iter().flat_map(BTreeMap::values).flatten();
+        let ours = ours.filter_map(|one| one.changes.clone()).next();
+        assert_eq!(ours.as_deref(), changes, "{fallbacks}");
+        if let Some(changes) = changes {
+            let changed = request.changed_by(changes).expect("a request");
+            let sent = changed.encode_for("b", &[]);
+            assert!(!String::from_utf8_lossy(&sent).contains("fallbacks"), "{sent:?}");
+        }
+    }
+    for (endpoint, fallbacks) in [
+        (Endpoint::Messages, r#""other""#),
+        (Endpoint::ChatCompletions, r#""default""#),
+        (Endpoint::Messages, r#"[{"model":"b","api_base":"http://evil"}]"#),
+    ] {
+        assert!(asked(endpoint, fallbacks).is_err(), "{fallbacks}");
+    }
+    let chat = asked(Endpoint::ChatCompletions, r#"[{"model":"b"}]"#).expect("a request");
+    assert!(!chat.has("fallbacks") && chat.tool_models().is_empty());
 }

@@ -2,6 +2,7 @@
 //! made, and what it has cost is charged when it is over, whoever reads its answers.
 
 use std::collections::BTreeMap;
+use std::iter::once;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -14,6 +15,7 @@ use dunlin_llm::batch::passed::Shelf;
 use dunlin_llm::batch::{BadBatch, Beside, LineLabels, Shape};
 use dunlin_providers::relay::sent_model;
 use dunlin_router::relay::{Asked, Lenders, NoLender, lenders};
+use dunlin_router::tool_models::take_in;
 use dunlin_router::{Access, Catalog, Deployment, listed};
 use dunlin_store::NotStored;
 use dunlin_types::{Served, Tokens};
@@ -63,6 +65,8 @@ pub(super) struct Heard<'a> {
     maker: Caller,
     /// On whose behalf its requests are.
     labels: LineLabels,
+    /// The models that their tools may ask, each with the first request that names it.
+    tool_models: BTreeMap<String, u64>,
     /// Whether something that they say is not for the provider.
     has_ours: bool,
     beside: Beside,
@@ -94,9 +98,10 @@ impl Batch {
             Ok(hearing) => {
                 let has_ours = hearing.has_ours();
                 let beside = self.shelf.form.beside(&self.body).map_err(Refused::BadRequest)?;
-                let (maker, labels) = (caller.clone(), hearing.end());
-                let served = Served::from("");
-                Ok(Heard { batch: self, maker, labels, has_ours, beside, owned: false, served })
+                let (maker, tool_models) = (caller.clone(), hearing.tool_models().clone());
+                let (labels, served) = (hearing.end(), Served::from(""));
+                let (batch, owned) = (self, false);
+                Ok(Heard { batch, maker, labels, tool_models, has_ours, beside, owned, served })
             }
             Err(BadBatch { request: Some(number), why }) => {
                 Err(Failed::from(why).at(Place { noun: REQUEST, number }))
@@ -266,6 +271,25 @@ impl<'m> Names<'m> {
 }
 
 impl Heard<'_> {
+    /// Takes what tools of its requests ask into what serves it.
+    pub(super) fn take_tools(
+        &self,
+        lenders: &mut Lenders,
+        serving: &Serving,
+        way: Way,
+        caller: &Caller,
+    ) -> Result<(), Failed> {
+        for (model, number) in &self.tool_models {
+            let (catalog, access, model) = (&serving.catalog, caller.access(), once(&**model));
+            let taken = take_in(catalog, access, way.providers, model, &mut lenders.served);
+            taken.map_err(|none| {
+                let at = Place { noun: REQUEST, number: *number };
+                Failed::from(Refused::no_lender(none.into(), way, caller)).at(at)
+            })?;
+        }
+        Ok(())
+    }
+
     /// Makes the batch for whom `asking` asks, and has it watched, even if its client leaves meanwhile.
     pub(super) async fn make(
         self,
@@ -275,7 +299,7 @@ impl Heard<'_> {
         passed: Relay,
         (bill, told): (Bill, AnswerHeaders),
     ) -> Result<Response<Body>, Failed> {
-        let Self { batch, maker, labels, has_ours, beside, owned, served } = self;
+        let Self { batch, maker, labels, has_ours, beside, owned, served, .. } = self;
         let Asking { proxy, call, caller, .. } = asking;
         let catalog = &asking.serving.catalog;
         let by = Arc::clone(attempt.deployment());

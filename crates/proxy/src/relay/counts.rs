@@ -61,7 +61,7 @@ async fn conduct(
     let path = path::below(&head.uri, way)?;
     let Passing { body, upload, wanted, origin, .. } =
         read(call, (way, &path), &serving, &caller, (&head, body)).await?;
-    let lenders = choose(&serving, &caller, way, &head, &wanted)?;
+    let lenders = choose(&serving, &caller, way, &head, (&wanted, None))?;
     let lenders = ready(proxy, &serving.catalog, lenders, &origin.tags);
     let (group, catalog) = (&lenders.group, &serving.catalog);
     let tagged = entry::tagged(catalog, group, &origin.tags);

@@ -135,6 +135,7 @@ impl Wanted {
                     likely: self.prompt(),
                     most: Tokens(self.bytes),
                     output: self.bound.tokens.unwrap_or(hold::LONGEST_OUTPUT),
+                    falls_back: true,
                 };
                 let tool = |tool: &str| prices(if tool.is_empty() { model } else { tool });
                 let tools = tool_models::bounds_at(tool, &self.named.tool_models, asked);

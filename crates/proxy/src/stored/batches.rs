@@ -53,7 +53,10 @@ async fn conduct(proxy: &Proxy, call: &Call, request: Request) -> Result<Respons
     if let Some(Err(refused)) = endpoint.map(|endpoint| input.check_endpoint(&endpoint)) {
         return Err(bill.fail(refused));
     }
-    let served = asking.served_at(home, &input);
+    let served = match asking.served_at(home, &input) {
+        Ok(served) => served,
+        Err(failed) => return Err(bill.fail(failed)),
+    };
     if let Err(failed) = asking.turn_to(&mut bill, home, (&served, input.tokens())).await {
         return Err(bill.fail(failed));
     }

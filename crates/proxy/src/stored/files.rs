@@ -74,6 +74,7 @@ async fn conduct(
     let name = home.name.as_deref().unwrap_or_default();
     if let Some((input, _)) = &heard {
         asking.check_labels(&input.labels, "line").await?;
+        asking.served_at(&home.lenders.group.deployments[0], input)?;
     }
     let (bill, told) = asking.admit(name, Tokens(0), Bounds::default()).await?;
     let attempt = asking.first_attempt(&bill, &home.lenders.group, Tokens(0))?;

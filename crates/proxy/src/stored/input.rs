@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::iter;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use dunlin_providers::jobs;
 use dunlin_providers::sigv4::path_segment;
 use dunlin_router::Deployment;
 use dunlin_router::relay::{Asked, of_models};
+use dunlin_router::tool_models::take_in;
 use dunlin_store::{Entry, Kind, Label, NotStored};
 use dunlin_types::{RequestId, Served, Tokens, UnixMillis};
 use serde::{Deserialize, Serialize};
@@ -45,6 +47,9 @@ pub(crate) struct Input {
     /// The models that its lines name. `None`: that is not known.
     #[serde(default)]
     models: Option<BTreeSet<String>>,
+    /// The models that their tools may ask, each with the first line that says so.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    tool_models: BTreeMap<String, u64>,
     /// For what its lines are, each with the first line that says so.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     urls: BTreeMap<String, u64>,
@@ -123,15 +128,23 @@ fn label(request: RequestId) -> Label {
 }
 
 impl Asking<'_> {
-    /// What serves a batch of that input which is made at `home`.
-    pub(super) fn served_at(&self, home: &Deployment, input: &Input) -> Served {
+    /// What serves a batch of that input which is made at `home`, with what tools ask there.
+    pub(super) fn served_at(&self, home: &Deployment, input: &Input) -> Result<Served, Failed> {
         let models = input.models.iter().flatten().map(String::as_str).collect::<Vec<_>>();
         let providers: &[&str] = &[&home.provider];
         let asked = Asked { providers, models: &models, chosen: None, reads: false };
         let found = of_models(&self.serving.catalog, self.caller.access(), asked);
         let mut served = Served { unclear: found.unclear, ..Served::from(&home.group) };
         found.all().for_each(|name| served.called(name));
-        served
+        for (model, line) in &input.tool_models {
+            let (catalog, access) = (&self.serving.catalog, self.caller.access());
+            let taken = take_in(catalog, access, providers, iter::once(&**model), &mut served);
+            taken.map_err(|none| {
+                let refused = Refused::no_route(none, self.call.endpoint, self.caller);
+                Failed::from(refused).at(Place::line(*line))
+            })?;
+        }
+        Ok(served)
     }
 
     /// What the file asks for that the provider of `home` calls `file`.
@@ -225,13 +238,15 @@ impl<'r> Reader<'r> {
 
     fn end(self) -> Result<(Input, BTreeMap<String, u64>), Failed> {
         let Self { tokens, hearing, models, urls, bad, .. } = self;
+        let tool_models = hearing.tool_models().clone();
         if let Some(bad) = bad {
             return Err(bad);
         }
         let can_be_kept =
             models.len() <= MAX_MODELS && models.keys().all(|name| name.len() <= MAX_MODEL_BYTES);
         let names = can_be_kept.then(|| models.keys().cloned().collect());
-        let input = Input { tokens, model: None, labels: hearing.end(), models: names, urls };
+        let labels = hearing.end();
+        let input = Input { tokens, model: None, labels, models: names, tool_models, urls };
         Ok((input, models))
     }
 }

@@ -21,6 +21,15 @@ impl Scripted {
         content_type: &'static str,
         pieces: Vec<String>,
     ) -> anyhow::Result<Self> {
+        Self::start_with(200, content_type, pieces).await
+    }
+
+    /// The same with another status.
+    pub(crate) async fn start_with(
+        status: u16,
+        content_type: &'static str,
+        pieces: Vec<String>,
+    ) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -29,7 +38,8 @@ impl Scripted {
         server.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
-                connections.spawn(answer(socket, content_type, pieces.clone(), record.clone()));
+                let said = (status, content_type, pieces.clone());
+                connections.spawn(answer(socket, said, record.clone()));
             }
         });
         Ok(Self { address, seen, _server: server })
@@ -53,14 +63,13 @@ impl Scripted {
 /// One connection, one request. Any error here shows as a failed request in the test.
 async fn answer(
     mut socket: TcpStream,
-    content_type: &str,
-    pieces: Vec<String>,
+    (status, content_type, pieces): (u16, &str, Vec<String>),
     seen: Arc<Mutex<Vec<String>>>,
 ) {
     let Some(request) = read_request(&mut socket).await else { return };
     seen.lock().expect("no holder panics").push(request);
     let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\
+        "HTTP/1.1 {status} X\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\
          connection: close\r\n\r\n"
     );
     let chunks = pieces.iter().map(|piece| format!("{:x}\r\n{piece}\r\n", piece.len()));

@@ -28,6 +28,7 @@ impl From<BadLine> for Failed {
             BadLine::Bad(bad) => Refused::BadRequest(bad),
             BadLine::Lacks(name) => Refused::MissingParam(name),
             BadLine::TooMany => Refused::Unfit { param: "user", message: bad.to_string() },
+            BadLine::TooManyModels => Refused::Unfit { param: "tools", message: bad.to_string() },
             BadLine::Duplicate { .. } => {
                 Refused::Unfit { param: "custom_id", message: bad.to_string() }
             }
