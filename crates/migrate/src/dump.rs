@@ -1,6 +1,7 @@
 //! A dump as it is read: the rows of the tables that matter, and how many the others have.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::csv::CsvReader;
 use crate::sql::SqlReader;
@@ -58,6 +59,8 @@ pub(crate) struct Row {
     pub(crate) file: usize,
     pub(crate) line: u64,
     cells: Vec<(&'static str, Box<str>)>,
+    /// Columns that this version does not know, in which something stands.
+    pub(crate) strange: Box<[Arc<str>]>,
 }
 
 impl Row {
@@ -85,8 +88,8 @@ pub(crate) struct Content {
     pub(crate) count: u64,
     /// Where the first one stands.
     pub(crate) first: Option<(usize, u64)>,
-    /// Columns that this version does not know.
-    pub(crate) strange: BTreeSet<String>,
+    /// Columns that this version does not know, in which a row has something.
+    pub(crate) strange: BTreeSet<Arc<str>>,
     /// Rows that could not be read: file, line, why.
     pub(crate) faults: Vec<(usize, u64, String)>,
     /// Empty for tables that do not matter.
@@ -130,16 +133,14 @@ impl Dump {
 
     /// Where rows of a table go.
     pub(crate) fn table(&mut self, name: &str, columns: Vec<String>) -> Target {
-        let content = self.tables.entry(name.to_owned()).or_default();
+        self.tables.entry(name.to_owned()).or_default();
         let wanted = tables::find(name).filter(|table| matches!(table.r#use, Use::Read));
-        let known = |column: &String| {
-            let known = wanted?.columns.split_whitespace().find(|known| known == column);
-            if known.is_none() {
-                content.strange.insert(column.clone());
-            }
-            known
+        let names = wanted.into_iter().flat_map(|table| table.columns.split_whitespace());
+        let column = |name: String| match names.clone().find(|known| *known == name) {
+            Some(known) => Column::Known(known),
+            None => Column::Strange(name.into()),
         };
-        let columns = columns.iter().map(known).collect();
+        let columns = columns.into_iter().map(column).collect();
         Target { name: name.to_owned(), wanted: wanted.is_some(), columns }
     }
 
@@ -166,11 +167,18 @@ impl Dump {
         });
         match cells {
             Ok(cells) => {
-                let named = target.columns.iter().zip(cells);
-                let cell = |(name, text): (&Option<&'static str>, Option<String>)| {
-                    Some(((*name)?, text?.into_boxed_str()))
-                };
-                content.rows.push(Row { file, line, cells: named.filter_map(cell).collect() });
+                let (mut known, mut strange) = (Vec::new(), Vec::new());
+                for (column, text) in target.columns.iter().zip(cells) {
+                    let Some(text) = text else { continue };
+                    match column {
+                        Column::Known(name) => known.push((*name, text.into_boxed_str())),
+                        Column::Strange(name) if says(&text) => strange.push(Arc::clone(name)),
+                        Column::Strange(_) => {}
+                    }
+                }
+                content.strange.extend(strange.iter().cloned());
+                let strange = strange.into_boxed_slice();
+                content.rows.push(Row { file, line, cells: known, strange });
             }
             Err(why) => content.faults.push((file, line, why)),
         }
@@ -183,6 +191,18 @@ pub(crate) struct Target {
     pub(crate) name: String,
     /// Whether its rows are kept.
     pub(crate) wanted: bool,
-    /// Each column's name, if it is known.
-    columns: Vec<Option<&'static str>>,
+    columns: Vec<Column>,
+}
+
+/// A column, by its name.
+#[derive(Debug)]
+enum Column {
+    Known(&'static str),
+    /// Not known to this version.
+    Strange(Arc<str>),
+}
+
+/// Whether a cell of which nothing is known says more than what such columns say of themselves.
+fn says(text: &str) -> bool {
+    !["", "{}", "[]", "null", "f", "false"].contains(&text.trim())
 }

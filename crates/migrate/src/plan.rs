@@ -135,7 +135,8 @@ pub struct Plan {
     pub items: Vec<Item>,
     /// By name.
     pub tables: Vec<TableNote>,
-    /// Columns that this version does not know, each once: table and column.
+    /// Columns that this version does not know and in which something stands, each once: table and
+    /// column.
     pub strange: Vec<(String, String)>,
     /// Tables of something else.
     pub foreign: usize,
@@ -150,6 +151,7 @@ impl Plan {
         let unsupported = |outcome: &Outcome| matches!(outcome, Outcome::Unsupported(_));
         self.items.iter().any(|item| unsupported(&item.outcome))
             || self.tables.iter().any(|table| unsupported(&table.outcome))
+            || !self.strange.is_empty()
     }
 }
 
@@ -176,18 +178,21 @@ pub fn plan(dump: &Dump, options: &Options) -> Plan {
         items.extend(faults(&world, table.name, content));
     }
     let ours = |name: &str| tables::find(name).is_some() || name.starts_with("LiteLLM_");
-    let columns = |(name, content): (&String, &Content)| {
-        let pair = |column: &String| (name.clone(), column.clone());
-        let read = tables::find(name).is_some_and(|table| matches!(table.r#use, Use::Read));
-        if read { content.strange.iter().map(pair).collect() } else { Vec::new() }
-    };
     Plan {
         tables: notes(&world),
-        strange: dump.tables.iter().flat_map(columns).collect(),
+        strange: strange(dump),
         foreign: dump.tables.keys().filter(|name| !ours(name)).count(),
         made_by: dump.made_by.clone(),
         items,
     }
+}
+
+fn strange(dump: &Dump) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for (name, content) in &dump.tables {
+        all.extend(content.strange.iter().map(|column| (name.clone(), column.to_string())));
+    }
+    all
 }
 
 /// Rows that are damaged.

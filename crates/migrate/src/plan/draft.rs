@@ -15,6 +15,7 @@ use crate::values::{self, Moment};
 /// What is said of a guard that is dropped, and of one that keeps a row from moving.
 const DROPPED: &str = "dropped: it is not enforced by this version";
 const MOVED: &str = "not enforced by this version; the rest moves, or nothing at all would hold";
+const STRANGE: &str = "left out: this version does not know the column";
 const GUARDS: &str = "not enforced by this version, so the row would be less guarded than before; \
      --drop-guards moves it without";
 
@@ -33,6 +34,15 @@ pub(super) struct Draft<'w, 'd> {
 
 impl<'w, 'd> Draft<'w, 'd> {
     pub(super) fn new(world: &'w World<'d>, row: &'d Row) -> Self {
+        let mut draft = Self::inside(world, row);
+        for column in &row.strange {
+            draft.changed(column, STRANGE);
+        }
+        draft
+    }
+
+    /// The draft of what a row says besides: what is strange in that row is told of it alone.
+    pub(super) fn inside(world: &'w World<'d>, row: &'d Row) -> Self {
         let (changes, blockers) = (Vec::new(), Vec::new());
         let (fields, taken, must_move) = (Map::new(), Vec::new(), false);
         Self { world, row, fields, taken, must_move, changes, blockers }

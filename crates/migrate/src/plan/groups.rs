@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Item;
 use super::draft::Draft;
+use super::terms::number;
 use super::world::{Budget, World};
 use crate::values;
 
@@ -20,7 +21,15 @@ pub(super) fn budgets(world: &mut World<'_>) -> Vec<Item> {
         let name = draft.text("budget_id").unwrap_or_default().to_owned();
         draft.name("budget_id", "budget_id");
         draft.terms();
+        let text = |column| draft.text(column);
+        if let (Some(more), Some(until)) =
+            (text("temp_budget_increase"), text("temp_budget_expiry"))
+        {
+            draft.temporary(&number(more), until);
+        }
         draft.made();
+        draft.taken.push("allowed_models");
+        draft.idle(Of::Budget, &mut Map::new());
         let models = draft.array("allowed_models");
         if !models.is_empty() {
             draft.changed("allowed_models", "they become the models of the members who have it");

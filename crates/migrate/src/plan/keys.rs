@@ -131,21 +131,6 @@ impl Draft<'_, '_> {
             }
         }
     }
-
-    /// More budget for a while, unless that is over.
-    fn temporary(&mut self, more: &Value, until: &str) {
-        match values::moment(until) {
-            Some(Moment::At(until)) if until > self.world.options.now => {
-                self.judged("temp_budget_increase", more.clone(), api::budget);
-                self.put("temp_budget_expiry", values::iso(until));
-            }
-            Some(Moment::At(_)) => {}
-            Some(Moment::Never) | None => {
-                let reason = format!("left out: `{until}` is not a point in time");
-                self.changed("temp_budget_expiry", reason);
-            }
-        }
-    }
 }
 
 /// A former text of a key that works still.

@@ -74,7 +74,10 @@ fn member(
 ) -> Item {
     let table = if membership.is_some() { OF_TEAMS } else { TEAMS };
     let object = format!("user `{user}` in team `{name}`");
-    let mut draft = Draft::new(world, membership.unwrap_or(team));
+    let mut draft = match membership {
+        Some(row) => Draft::new(world, row),
+        None => Draft::inside(world, team),
+    };
     if !world.teams.contains(name) {
         draft.blocked("team_id", format!("its team `{name}` does not move"));
     }

@@ -40,7 +40,9 @@ pub(super) fn end_users(world: &mut World<'_>) -> Vec<Item> {
         let name = draft.text("user_id").unwrap_or_default().to_owned();
         let object = format!("customer `{name}`");
         let blocked = draft.flag("blocked") == Some(true);
-        if !blocked && SAID.iter().all(|column| draft.text(column).is_none()) {
+        let models = draft.array("models");
+        let says = SAID.iter().any(|column| draft.text(column).is_some());
+        if !blocked && !says && models.is_empty() && row.strange.is_empty() {
             let why = "seen in requests, with no limit, budget or name of its own";
             items.push(draft.needless(END_USERS, object, why));
             continue;
@@ -50,6 +52,9 @@ pub(super) fn end_users(world: &mut World<'_>) -> Vec<Item> {
         draft.copy("alias", "alias");
         if blocked {
             draft.put("blocked", true);
+        }
+        if !models.is_empty() {
+            draft.put("models", models);
         }
         draft.budget_id();
         draft.spend();

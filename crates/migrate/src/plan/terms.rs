@@ -80,7 +80,22 @@ impl Draft<'_, '_> {
         text.to_owned()
     }
 
-    /// Budgets beside the main one. What was spent in them LiteLLM does not store.
+    /// More budget for a while, unless that is over.
+    pub(super) fn temporary(&mut self, more: &Value, until: &str) {
+        match values::moment(until) {
+            Some(Moment::At(until)) if until > self.world.options.now => {
+                self.judged("temp_budget_increase", more.clone(), api::budget);
+                self.put("temp_budget_expiry", values::iso(until));
+            }
+            Some(Moment::At(_)) => {}
+            Some(Moment::Never) | None => {
+                let reason = format!("left out: `{until}` is not a point in time");
+                self.changed("temp_budget_expiry", reason);
+            }
+        }
+    }
+
+    /// Budgets beside the main one. What was spent in them does not move.
     fn windows(&mut self) {
         let Some(value) = self.read("budget_limits", "JSON", values::json) else { return };
         let items = match value {
@@ -110,7 +125,7 @@ impl Draft<'_, '_> {
         }
         self.bounded("budget_limits", windows.len(), MAX_WINDOWS);
         if !windows.is_empty() {
-            let reason = "the windows begin at 0: LiteLLM does not store what was spent in them";
+            let reason = "the windows begin at 0: what was spent in them does not move";
             self.changed("budget_limits", reason);
             self.put("budget_limits", windows);
         }
@@ -246,7 +261,7 @@ impl Draft<'_, '_> {
 }
 
 /// A number as JSON has it, or what a text is instead.
-fn number(text: &str) -> Value {
+pub(super) fn number(text: &str) -> Value {
     let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
     number.map_or_else(|| text.into(), |number| json!(number))
 }

@@ -122,6 +122,7 @@ fn grants(row: &Row) -> Option<Value> {
         "mcp_toolsets",
         "models",
         "search_tools",
+        "skills",
         "vector_stores",
     ];
     let list = |name: &&'static str| {
