@@ -4,6 +4,7 @@
 //! bodies pass; where it has nothing else, chats of other dialects are written as such a body, and the
 //! answer is read.
 
+mod calls;
 mod compaction;
 mod deltas;
 mod items;
@@ -27,7 +28,7 @@ pub use native::{parse_reply, read_frame};
 pub use output::{frames_of_reply, read_reply};
 pub use references::{named_items, named_responses, with_items};
 pub use standing::{Standing, announced, as_standing, broke_off, end_event, is_end, standing};
-pub use tools::hosted_tools;
+pub use tools::tools_of;
 pub use turn::{
     ItemPage, MAX_ITEMS, NoItems, Turn, continue_from, input_items, last_response, may_be_stored,
     restored, store_turn, stored_model, stored_response,

@@ -45,6 +45,10 @@ impl Provider for Gemini {
         gemini::hosts(tool)
     }
 
+    fn hosts_beside_functions(&self, _to: &Target) -> bool {
+        false
+    }
+
     fn restricts_tools(&self, chat: &Chat, to: &Target) -> bool {
         google::restricts_tools(chat, &to.model)
     }

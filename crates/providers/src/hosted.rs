@@ -2,7 +2,7 @@
 //! the same thing is given it; for others it is left out, unless nothing else may be called.
 
 use dunlin_llm::form::{Chat, Tool, ToolChoice};
-use dunlin_llm::responses::hosted_tools;
+use dunlin_llm::responses::tools_of;
 use dunlin_llm::{ChatRequest, Dialect, Endpoint, Target};
 
 use crate::{EncodeError, Provider};
@@ -23,12 +23,13 @@ pub(crate) fn fit(
     if chat.from != Dialect::Responses {
         return Ok(());
     }
-    let is_lacking = |tool: &Tool| tool.kind().is_some_and(|kind| !provider.hosts(&kind, to));
+    let hosts = hosts(provider, chat, to);
+    let is_lacking = |tool: &Tool| tool.kind().is_some_and(|kind| !hosts(&kind));
     let lacking = chat.tools.extract_if(.., |tool| is_lacking(tool)).collect::<Vec<_>>();
     let Some(first) = lacking.iter().find_map(Tool::kind) else { return Ok(()) };
     let is_none_left = !chat.tools.iter().any(|tool| chat.allows(tool));
     let must_be_called = match &chat.tool_choice {
-        Some(ToolChoice::Hosted(kind)) => (!provider.hosts(kind, to)).then_some(&**kind),
+        Some(ToolChoice::Hosted(kind)) => (!hosts(kind)).then_some(&**kind),
         Some(ToolChoice::Required) => is_none_left.then_some(&*first),
         Some(ToolChoice::Auto) | None => {
             (is_none_left && chat.allowed.is_some()).then_some(&*first)
@@ -52,10 +53,22 @@ pub fn left_out(provider: &dyn Provider, request: &ChatRequest, to: &Target) -> 
     if request.endpoint() != Endpoint::Responses || provider.keeps_responses(to) {
         return Vec::new();
     }
-    let mut lacking = hosted_tools(request.text());
-    lacking.retain(|kind| !provider.hosts(kind, to));
+    let chat = tools_of(request.text());
+    let hosts = hosts(provider, &chat, to);
+    let kinds = chat.tools.iter().filter_map(Tool::kind).filter(|kind| !hosts(kind));
+    let mut lacking: Vec<String> = kinds.take(MAX_TOLD).map(|kind| shown(&kind)).collect();
     lacking.dedup();
-    lacking.iter().take(MAX_TOLD).map(|kind| shown(kind)).collect()
+    lacking
+}
+
+/// Whether the provider runs a tool in `chat`, by the tool's type.
+fn hosts<'p>(
+    provider: &'p dyn Provider,
+    chat: &Chat,
+    to: &'p Target,
+) -> impl Fn(&str) -> bool + use<'p> {
+    let runs_any = provider.hosts_beside_functions(to) || !chat.may_call_functions();
+    move |kind| runs_any && provider.hosts(kind, to)
 }
 
 /// A type is the client's own word.
@@ -95,7 +108,8 @@ mod tests {
             ("bedrock", 1, &["web_search", "file_search"]),
             ("cohere", 1, &["web_search", "file_search"]),
             ("anthropic", 2, &["file_search"]),
-            ("gemini", 2, &["file_search"]),
+            // It runs none beside functions.
+            ("gemini", 1, &["web_search", "file_search"]),
             ("openai", 2, &["file_search"]),
         ] {
             assert_eq!(fitted(provider, &all, &json!("auto")).unwrap(), (kept, true), "{provider}");
@@ -105,6 +119,9 @@ mod tests {
                 "{provider}"
             );
         }
+        let gemini = fitted("gemini", &json!([web, files]), &json!("auto"));
+        assert_eq!(gemini.unwrap(), (1, true));
+        assert_eq!(fitted("gemini", &all, &json!({"type": "web_search"})).unwrap(), (2, true));
         let alone = json!([files]);
         assert_eq!(fitted("hosted_vllm", &alone, &json!("auto")).unwrap(), (0, false));
         let named =

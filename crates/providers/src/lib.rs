@@ -126,6 +126,11 @@ pub trait Provider: Sync {
         false
     }
 
+    /// True if the model of `to` can be given such a tool beside functions.
+    fn hosts_beside_functions(&self, _to: &Target) -> bool {
+        true
+    }
+
     /// True if the model of `to` can be told which of a chat's functions it may call this time, so that
     /// the cached beginning of the prompt, where all of them stand, holds. Others are shown only those.
     fn restricts_tools(&self, _chat: &Chat, _to: &Target) -> bool {

@@ -199,6 +199,10 @@ impl Provider for VertexAi {
         }
     }
 
+    fn hosts_beside_functions(&self, to: &Target) -> bool {
+        !matches!(Publisher::of(&to.model), Publisher::Google | Publisher::Tuned)
+    }
+
     fn forces_calls(&self, to: &Target) -> bool {
         Publisher::of(&to.model) != Publisher::Anthropic || Abilities::of(&to.model).forced_calls
     }

@@ -114,6 +114,14 @@ impl Chat {
         }
     }
 
+    /// Whether the model may call one of its functions this time.
+    #[must_use]
+    pub fn may_call_functions(&self) -> bool {
+        let is_one = |tool: &Tool| matches!(tool, Tool::Function { .. }) && self.allows(tool);
+        let is_hosted = self.tool_choice.as_ref().is_some_and(ToolChoice::is_hosted);
+        !is_hosted && self.tools.iter().any(is_one)
+    }
+
     /// Forgets the tools that may not be called this time, for who cannot be told.
     pub fn leave_allowed(&mut self) {
         let mut tools = std::mem::take(&mut self.tools);

@@ -48,6 +48,8 @@ pub enum Thinking {
     },
 }
 
+/// How the tool begins that declares functions.
+const FUNCTIONS: &str = r#"{"functionDeclarations""#;
 /// What Google takes for a seal where a history comes from another model.
 const NO_SEAL: &str = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=";
 
@@ -69,7 +71,8 @@ pub fn write_chat(chat: &Chat, style: ChatStyle) -> Bytes {
     if !tools.is_empty() {
         body.put("tools", &tools);
     }
-    let has_functions = chat.tools.iter().any(|tool| matches!(tool, Tool::Function { .. }));
+    let is_declared = |tool: &Json| tool.text().starts_with(FUNCTIONS);
+    let has_functions = tools.iter().any(is_declared);
     if let Some(choice) = chat.tool_choice.as_ref().filter(|_| has_functions) {
         body.put("toolConfig", &json!({"functionCallingConfig": calling(choice, chat)}));
     }
@@ -295,6 +298,15 @@ fn tools(chat: &Chat, natives: &Natives<'_>) -> Vec<Json> {
         }
     }
     hosted.extend(natives.searches().then(|| Json::of(&json!({"googleSearch": {}}))));
+    // Google refuses them beside each other; its newest models take both only from a client that
+    // sends back what its tools did, for which no other dialect has a place.
+    if chat.from != Dialect::Gemini && !hosted.is_empty() {
+        if chat.may_call_functions() {
+            hosted.clear();
+        } else {
+            declared.clear();
+        }
+    }
     let mut tools = Vec::new();
     if !declared.is_empty() {
         let mut functions = Members::default();

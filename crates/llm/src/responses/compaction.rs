@@ -15,6 +15,7 @@ use crate::endpoint::Stamp;
 use crate::parse::BadRequest;
 use crate::responses::read::invalid;
 use crate::responses::reply::usage_json;
+use crate::responses::tools::only_adds_tools;
 use crate::responses::turn::items;
 
 /// What is asked for behind the conversation.
@@ -37,7 +38,8 @@ const NOT_ASKED: &[&str] =
 pub fn to_compact(request: &Bytes) -> Result<Bytes, BadRequest> {
     let wrong = || invalid("input", "a text or a list of items, or a previous_response_id");
     let found = edit::member(request, "input").and_then(items).ok_or_else(wrong)?;
-    let mut input: Vec<&str> = found.iter().map(|item| item.get()).collect();
+    let said = found.iter().filter(|item| !only_adds_tools(item));
+    let mut input: Vec<&str> = said.map(|item| item.get()).collect();
     let wish = json!({"type": "message", "role": "user", "content": WISH}).to_string();
     input.push(&wish);
     let mut paths = vec!["input"];

@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 
 use crate::form::{
     Citation, Json, Message, Part, PartKind, Role, Source, ToolCall, custom_arguments,
-    custom_input, of_openais_seal, seal_of_redacted, unsealed,
+    of_openais_seal, seal_of_redacted, unsealed,
 };
 use crate::json::string;
 use crate::parse::BadRequest;
+use crate::responses::calls::{BuiltIn, function_name};
 use crate::responses::compaction::told;
 use crate::responses::read::invalid;
+use crate::responses::tools::found;
 
 #[derive(Deserialize)]
 struct WireItem<'a> {
@@ -22,7 +24,17 @@ struct WireItem<'a> {
     call_id: Option<String>,
     id: Option<String>,
     name: Option<String>,
-    arguments: Option<String>,
+    namespace: Option<String>,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
+    #[serde(borrow)]
+    action: Option<&'a RawValue>,
+    #[serde(borrow)]
+    operation: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tools: Option<Vec<&'a RawValue>>,
+    execution: Option<String>,
+    status: Option<String>,
     input: Option<String>,
     #[serde(borrow)]
     output: Option<&'a RawValue>,
@@ -126,29 +138,23 @@ const KNOWN: &str = "items and parts of types that this model's provider has a w
 
 /// `None` for an item that says nothing to a model.
 fn read_item(item: WireItem<'_>) -> Result<Option<Message>, Unread> {
-    let of =
-        |role, kind: PartKind| Ok(Some(Message { role, name: None, parts: vec![kind.into()] }));
-    match item.r#type.as_deref().unwrap_or("message") {
-        "message" => {
-            let role = match item.role.as_deref() {
-                Some("system" | "developer") => Role::System,
-                Some("user") => Role::User,
-                Some("assistant") => Role::Assistant,
-                Some(_) | None => {
-                    return Err("a message of the user, assistant, system or developer".into());
-                }
-            };
-            let content = item.content.ok_or("a message with a content")?;
-            Ok(Some(Message { role, name: None, parts: read_content(content)? }))
-        }
+    let of = |role, kind| Ok(Some(turn(role, kind)));
+    let kind = item.r#type.as_deref().unwrap_or("message");
+    if let Some(tool) = BuiltIn::of_call(kind) {
+        return Ok(built_in_call(tool, item)?.map(|call| turn(Role::Assistant, call)));
+    }
+    if let Some(tool) = BuiltIn::of_output(kind) {
+        return Ok(built_in_output(tool, item)?.map(|said| turn(Role::User, said)));
+    }
+    match kind {
+        "message" => read_message(item).map(Some),
         "function_call" | "custom_tool_call" => {
             let name = item.name.ok_or("a call with a name")?;
+            let name = function_name(item.namespace.as_deref(), &name);
             let id = item.call_id.or(item.id).ok_or("a call with a call_id")?;
             let custom = item.input.map(|input| custom_arguments(&input));
-            let arguments = item.arguments.or(custom).unwrap_or_default();
-            let (id, signature) = unsealed(&id);
-            let call = ToolCall { id, name, arguments, signature };
-            of(Role::Assistant, PartKind::ToolCall(call))
+            let arguments = item.arguments.map(words).or(custom).unwrap_or_default();
+            of(Role::Assistant, called(&id, name, arguments))
         }
         "function_call_output" | "custom_tool_call_output" => {
             let call = item.call_id.ok_or("a call's output with its call_id")?;
@@ -190,14 +196,75 @@ fn read_item(item: WireItem<'_>) -> Result<Option<Message>, Unread> {
             of(Role::Assistant, PartKind::Text(text))
         }
         // A trace of what a server did, whose outcome is told in the words around it.
-        "file_search_call" | "mcp_list_tools" | "tool_search_call" | "web_search_call" => Ok(None),
+        "file_search_call" | "mcp_list_tools" | "web_search_call" => Ok(None),
+        // Its tools are read with the others.
+        "additional_tools" => Ok(None),
         kind => Err(Unread::Kind(kind.to_owned())),
     }
 }
 
+fn turn(role: Role, kind: PartKind) -> Message {
+    Message { role, name: None, parts: vec![kind.into()] }
+}
+
+fn read_message(item: WireItem<'_>) -> Result<Message, Unread> {
+    let role = match item.role.as_deref() {
+        Some("system" | "developer") => Role::System,
+        Some("user") => Role::User,
+        Some("assistant") => Role::Assistant,
+        Some(_) | None => {
+            return Err("a message of the user, assistant, system or developer".into());
+        }
+    };
+    let content = item.content.ok_or("a message with a content")?;
+    Ok(Message { role, name: None, parts: read_content(content)? })
+}
+
+/// A text, or what else is said as JSON.
+fn words(raw: &RawValue) -> String {
+    string(raw.get()).map_or_else(|| raw.get().to_owned(), Into::into)
+}
+
+fn called(id: &str, name: String, arguments: String) -> PartKind {
+    let (id, signature) = unsealed(id);
+    PartKind::ToolCall(ToolCall { id, name, arguments, signature })
+}
+
+/// A call of one of OpenAI's tools. `None`: a server ran it, whose outcome is told around it.
+fn built_in_call(tool: BuiltIn, item: WireItem<'_>) -> Result<Option<PartKind>, Unread> {
+    let said = match tool {
+        BuiltIn::ToolSearch if item.execution.as_deref() != Some("client") => return Ok(None),
+        BuiltIn::ToolSearch => item.arguments,
+        BuiltIn::Shell | BuiltIn::LocalShell => item.action,
+        BuiltIn::ApplyPatch => item.operation,
+    };
+    let arguments = said.map(words).ok_or("a call with its arguments, action or operation")?;
+    let id = item.call_id.or(item.id).ok_or("a call with a call_id")?;
+    Ok(Some(called(&id, tool.kind().to_owned(), arguments)))
+}
+
+/// What came of it.
+fn built_in_output(tool: BuiltIn, item: WireItem<'_>) -> Result<Option<PartKind>, Unread> {
+    let by_client = item.execution.as_deref() == Some("client");
+    let said = match tool {
+        BuiltIn::ToolSearch if !by_client => return Ok(None),
+        BuiltIn::ToolSearch => found(&item.tools.unwrap_or_default()),
+        BuiltIn::Shell | BuiltIn::LocalShell | BuiltIn::ApplyPatch => {
+            item.output.map(words).or(item.status.clone()).unwrap_or_default()
+        }
+    };
+    let is_error = tool == BuiltIn::ApplyPatch && item.status.as_deref() == Some("failed");
+    // The output of a local shell names its call by `id`.
+    let call = item.call_id.or(item.id).ok_or("a call's output with its call_id")?;
+    let (call, _) = unsealed(&call);
+    let parts = vec![Part::text(said)];
+    Ok(Some(PartKind::ToolResult { call, name: None, parts, is_error }))
+}
+
 /// What a server ran and what came of it, in words, for a model that did not run it.
 fn traced(item: WireItem<'_>) -> String {
-    let call = item.name.map(|name| format!("{name}({})", item.arguments.unwrap_or_default()));
+    let arguments = item.arguments.map(words).unwrap_or_default();
+    let call = item.name.map(|name| format!("{name}({arguments})"));
     let ran =
         item.code.map(|code| format!("python\n{code}")).or(call.map(|call| format!("\n{call}")));
     let printed = item.outputs.into_iter().flatten().filter_map(|outcome| outcome.logs);
@@ -333,28 +400,4 @@ pub(super) fn annotation(citation: &Citation, before: u64) -> Option<Value> {
 
 pub(super) fn refusal(text: &str) -> Value {
     json!({"type": "refusal", "refusal": text})
-}
-
-/// The item of a call of a tool that takes any text.
-pub(super) fn custom_call(id: &str, status: &str, call: &ToolCall) -> Value {
-    json!({
-        "id": id,
-        "type": "custom_tool_call",
-        "status": status,
-        "call_id": call.sealed_id(),
-        "name": call.name,
-        "input": custom_input(&call.arguments),
-    })
-}
-
-/// The item of a call.
-pub(super) fn function_call(id: &str, status: &str, call: &ToolCall) -> Value {
-    json!({
-        "id": id,
-        "type": "function_call",
-        "status": status,
-        "arguments": call.arguments,
-        "call_id": call.sealed_id(),
-        "name": call.name,
-    })
 }

@@ -10,7 +10,7 @@ use crate::form::{Chat, Effort, Format, Json, Message, Reasoning, Role};
 use crate::json::{Member, members, string};
 use crate::parse::BadRequest;
 use crate::responses::items::read_input;
-use crate::responses::tools::{choose, read_choice, read_tools};
+use crate::responses::tools::{Declared, choose, read_choice};
 
 pub(super) fn invalid(name: &str, expected: &'static str) -> BadRequest {
     BadRequest::Invalid { route: Endpoint::Responses.route(), name: name.to_owned(), expected }
@@ -24,7 +24,8 @@ pub(super) fn invalid(name: &str, expected: &'static str) -> BadRequest {
 pub(crate) fn read_chat(body: &str, mut chat: Chat) -> Result<Chat, BadRequest> {
     chat.from = Dialect::Responses;
     let (mut instructions, mut wanted) = (None, None);
-    for member in members(body).expect("a request was parsed from an object") {
+    let found = members(body).expect("a request was parsed from an object");
+    for member in &found {
         match role(Endpoint::Responses, &member.name) {
             Field::Label(Label::Foreign) => {
                 if member.value != "null" && members(member.value).is_err() {
@@ -43,24 +44,26 @@ pub(crate) fn read_chat(body: &str, mut chat: Chat) -> Result<Chat, BadRequest> 
                 chat.user = string(member.value).map(Into::into).or(chat.user.take());
             }
             Field::MaxTokens | Field::MaxCompletionTokens => {
-                chat.max_output = value(&member, COUNT)?;
+                chat.max_output = value(member, COUNT)?;
             }
             Field::Choices | Field::Upstream if member.value == "null" => {}
             Field::Choices | Field::Upstream if member.name == "instructions" => {
-                instructions = Some(value::<String>(&member, "a text")?);
+                instructions = Some(value::<String>(member, "a text")?);
             }
             Field::Choices | Field::Upstream if member.name == "tool_choice" => {
-                wanted = Some(read_choice(&member)?);
+                wanted = Some(read_choice(member)?);
             }
-            Field::Choices | Field::Upstream => param(&mut chat, &member)?,
+            Field::Choices | Field::Upstream => param(&mut chat, member)?,
         }
     }
     if let Some(text) = instructions.filter(|text| !text.is_empty()) {
         chat.messages.insert(0, Message::of_text(Role::System, text));
     }
+    let Declared { tools, own } = Declared::read(&found)?;
+    chat.tools = tools;
     // What may be called is said of tools that may stand behind it.
     if let Some(wanted) = wanted {
-        choose(&mut chat, wanted)?;
+        choose(&mut chat, &own, wanted)?;
     }
     Ok(chat)
 }
@@ -85,7 +88,8 @@ fn param(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest> {
         "service_tier" => chat.service_tier = value(member, "a text")?,
         "reasoning" => chat.reasoning = read_reasoning(member)?,
         "text" => read_text(chat, member)?,
-        "tools" => chat.tools = read_tools(member)?,
+        // Read with those that the input has.
+        "tools" => {}
         // How an answer is kept and shown; of no meaning to a chat.
         "store" => {
             let _may_be_stored: bool = value(member, "a boolean")?;

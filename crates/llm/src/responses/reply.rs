@@ -8,11 +8,10 @@ use crate::endpoint::{Endpoint, Stamp};
 use crate::form::{Choice, Citation, Finish, PartKind, Reply};
 use crate::json::members;
 use crate::responses::items::{
-    annotation, cited_text, custom_call, function_call, likely, message, output_audio, picture,
-    reasoning, redacted, refusal,
+    annotation, cited_text, likely, message, output_audio, picture, reasoning, redacted, refusal,
 };
 use crate::responses::references::item_id;
-use crate::responses::tools::custom_tools;
+use crate::responses::tools::client_tools;
 
 /// The fields of a request that its response repeats, and what they are if they were not sent.
 const REPEATED: &[(&str, &str)] = &[
@@ -126,7 +125,7 @@ pub(crate) fn write_reply(reply: &Reply, stamp: Stamp<'_>) -> Bytes {
 
 fn output(choice: &Choice, stamp: Stamp<'_>, status: Status) -> Vec<Value> {
     let (mut items, mut content) = (Vec::new(), Vec::new());
-    let custom = custom_tools(stamp.request);
+    let tools = client_tools(stamp.request);
     let (mut before, mut cited) = (0, choice.citations.iter().collect::<Vec<_>>());
     // Of the first text: no provider that tells them has two.
     let mut logprobs = choice.logprobs.as_ref().map(likely).unwrap_or_default();
@@ -155,17 +154,11 @@ fn output(choice: &Choice, stamp: Stamp<'_>, status: Status) -> Vec<Value> {
                 close_message(&mut items, &mut content, stamp, status);
                 items.push(redacted(&item_id("rs", stamp, at), data));
             }
-            PartKind::ToolCall(call) if custom.contains(&call.name) => {
-                close_message(&mut items, &mut content, stamp, status);
-                items.push(custom_call(&item_id("ctc", stamp, at), status.word(), call));
-            }
             PartKind::ToolCall(call) => {
-                let mut call = call.clone();
-                if call.arguments.is_empty() {
-                    "{}".clone_into(&mut call.arguments);
-                }
                 close_message(&mut items, &mut content, stamp, status);
-                items.push(function_call(&item_id("fc", stamp, at), status.word(), &call));
+                let tool = tools.called(&call.name);
+                let id = item_id(tool.id_prefix(), stamp, at);
+                items.push(tool.item(&id, status.word(), call));
             }
             PartKind::Image { source, .. } => {
                 close_message(&mut items, &mut content, stamp, status);

@@ -1,8 +1,6 @@
 //! Pieces of the common form, written as a response's events, in the order that OpenAI sends them:
 //! each item and each of its parts is added, grows, is done.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 use dunlin_types::Usage;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -13,13 +11,14 @@ use crate::form::{
     Citation, Delta, Finish, OneByOne, PartKind, ToolCall, custom_input, joined_sound,
 };
 use crate::openai::ErrorBody;
+use crate::responses::calls::{ClientTool, ClientTools};
 use crate::responses::items::{
-    annotation, cited_text, custom_call, function_call, likely, message, output_audio, output_text,
-    picture, reasoning, redacted, refusal, summary_text,
+    annotation, cited_text, likely, message, output_audio, output_text, picture, reasoning,
+    redacted, refusal, summary_text,
 };
 use crate::responses::references::item_id;
 use crate::responses::reply::{Status, response};
-use crate::responses::tools::custom_tools;
+use crate::responses::tools::client_tools;
 use crate::responses::turn::Turn;
 use crate::sse::write_event;
 
@@ -52,16 +51,12 @@ enum Open {
         pieces: Vec<String>,
         transcript: String,
     },
+    /// What its arguments are grows for functions, and is told of other tools when it is whole.
     Call {
         id: String,
         number: u32,
         call: ToolCall,
-    },
-    /// Of a tool that takes any text: told when it is whole.
-    Custom {
-        id: String,
-        number: u32,
-        call: ToolCall,
+        tool: ClientTool,
     },
 }
 
@@ -98,8 +93,7 @@ pub(crate) struct EventWriter {
     now: u64,
     request: String,
     turn: Option<Turn>,
-    /// The tools that take any text.
-    custom: BTreeSet<String>,
+    tools: ClientTools,
     sequence: u64,
     open: Open,
     calls: OneByOne,
@@ -118,7 +112,7 @@ impl EventWriter {
             now: stamp.now,
             request: stamp.request.to_owned(),
             turn: stamp.turn.cloned(),
-            custom: custom_tools(stamp.request),
+            tools: client_tools(stamp.request),
             sequence: if stamp.turn.is_some_and(|turn| turn.announced) { ANNOUNCED } else { 0 },
             open: Open::Nothing,
             calls: OneByOne::default(),
@@ -276,30 +270,22 @@ impl EventWriter {
 
     fn call(&mut self, number: u32, call: ToolCall, out: &mut Vec<u8>) {
         self.close(out);
-        if self.custom.contains(&call.name) {
-            let id = self.next_id("ctc");
-            self.item_added(out, &custom_call(&id, "in_progress", &call));
-            self.open = Open::Custom { id, number, call };
-            return;
-        }
-        let id = self.next_id("fc");
-        self.item_added(out, &function_call(&id, "in_progress", &call));
-        self.open = Open::Call { id, number, call };
+        let tool = self.tools.called(&call.name);
+        let id = self.next_id(tool.id_prefix());
+        self.item_added(out, &tool.item(&id, "in_progress", &call));
+        self.open = Open::Call { id, number, call, tool };
     }
 
     fn argue(&mut self, of: u32, more: &str, out: &mut Vec<u8>) {
-        if let Open::Custom { number, call, .. } = &mut self.open
-            && *number == of
-        {
-            call.arguments.push_str(more);
-        }
-        let Open::Call { id, number, call } = &mut self.open else { return };
+        let Open::Call { id, number, call, tool } = &mut self.open else { return };
         if *number != of {
             return;
         }
         call.arguments.push_str(more);
-        let data = json!({"item_id": id, "output_index": self.done.len(), "delta": more});
-        self.event(out, "response.function_call_arguments.delta", data);
+        if matches!(tool, ClientTool::Function(_)) {
+            let data = json!({"item_id": id, "output_index": self.done.len(), "delta": more});
+            self.event(out, "response.function_call_arguments.delta", data);
+        }
     }
 
     /// Ends the open item.
@@ -341,26 +327,29 @@ impl EventWriter {
                 self.part(out, "response.content_part.done", &id, "content_index", done);
                 self.item_done(out, message(&id, status, &[part]));
             }
-            Open::Custom { id, call, .. } => {
-                let (at, input) = (self.done.len(), custom_input(&call.arguments));
+            Open::Call { id, call, tool, .. } => self.end_call(&id, &call, &tool, out),
+        }
+    }
+
+    fn end_call(&mut self, id: &str, call: &ToolCall, tool: &ClientTool, out: &mut Vec<u8>) {
+        let (at, item) = (self.done.len(), tool.item(id, self.status.word(), call));
+        match tool {
+            ClientTool::Function(own) => {
+                let data = json!({
+                    "item_id": id, "output_index": at,
+                    "name": own.name, "arguments": item["arguments"],
+                });
+                self.event(out, "response.function_call_arguments.done", data);
+            }
+            ClientTool::Custom(_) => {
+                let input = custom_input(&call.arguments);
                 let of = |name: &str| json!({"item_id": id, "output_index": at, name: input});
                 self.event(out, "response.custom_tool_call_input.delta", of("delta"));
                 self.event(out, "response.custom_tool_call_input.done", of("input"));
-                self.item_done(out, custom_call(&id, status, &call));
             }
-            Open::Call { id, mut call, .. } => {
-                if call.arguments.is_empty() {
-                    "{}".clone_into(&mut call.arguments);
-                }
-                let at = self.done.len();
-                let data = json!({
-                    "item_id": id, "output_index": at,
-                    "name": call.name, "arguments": call.arguments,
-                });
-                self.event(out, "response.function_call_arguments.done", data);
-                self.item_done(out, function_call(&id, status, &call));
-            }
+            ClientTool::BuiltIn(_) => {}
         }
+        self.item_done(out, item);
     }
 }
 
