@@ -46,8 +46,8 @@ pub(crate) use json::is_too_deep;
 pub(crate) use media_types::by_name;
 pub(crate) use one_by_one::OneByOne;
 pub(crate) use seal::{
-    DETAIL, REDACTED, in_base64, of_base64, of_openais_seal, openais_seal, seal_of_redacted,
-    think_on, unsealed,
+    DETAIL, REDACTED, in_base64, is_claudes_seal, of_base64, of_openais_seal, openais_seal,
+    seal_of_redacted, think_on, unsealed,
 };
 pub(crate) use search::WebSearch;
 pub(crate) use spoken::{SoundForm, joined_sound, sound_format};

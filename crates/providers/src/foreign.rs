@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use crate::{EncodeError, Provider, responses};
 
+mod traces;
+
 /// Providers whose chats have OpenAI's option to search the web.
 const SEARCHING: &[&str] = &["azure", "azure_ai", "openai"];
 const INSTRUCTIONS: &str = "instructions as texts";
@@ -156,6 +158,13 @@ fn words(from: Dialect, role: Role, part: &Value) -> Result<Option<String>, Unsa
     }
     if (from, kind) == (Dialect::Anthropic, Some("compaction")) {
         return Ok(Some(text(&part["content"])));
+    }
+    if (from, kind) == (Dialect::Anthropic, Some("tool_reference")) {
+        // It is declared with the others.
+        return Ok(Some(format!("Found the tool {}.\n", text(&part["tool_name"]))));
+    }
+    if let (Dialect::Anthropic, Some(told)) = (from, traces::told(part)) {
+        return Ok(Some(told));
     }
     let beside = ["partMetadata", "thought", "thoughtSignature"];
     let mut members = part.as_object().into_iter().flat_map(|members| members.keys());

@@ -18,7 +18,7 @@ use crate::encode::{EncodeError, post};
 use crate::params::{self, Params};
 use crate::plain;
 use crate::reasoning;
-use crate::replayed::{Replayed, without_foreign_seals};
+use crate::replayed::{Replayed, as_openais};
 use crate::responses::{self as ask, ResponseStream};
 use crate::sigv4::path_segment;
 use crate::stream::{self, OpenAiStream};
@@ -293,7 +293,7 @@ impl OpenAiCompatible {
                 body = plain::in_few_words(body);
             }
         } else if asked == Endpoint::Responses && self.asks_openais(to) {
-            body = without_foreign_seals(body);
+            body = as_openais(body);
         }
         if self.quirks.guides && (is_chat || asked == Endpoint::Completions) {
             body = plain::in_order(plain::guided(body), request);

@@ -130,6 +130,9 @@ pub(crate) fn form(
     if provider.dialect(to) != Some(Dialect::Responses) {
         chat.forget_openais_thoughts();
     }
+    if provider.dialect(to) == Some(Dialect::Gemini) {
+        chat.forget_claudes_seals();
+    }
     if !provider.takes_details() {
         chat.forget_details();
     }

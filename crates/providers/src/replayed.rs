@@ -11,6 +11,11 @@ static SEAL: Word = Word::new(b"__thought__");
 static CALLS: Word = Word::new(br#""tool_call"#);
 static SEALED: Word = Word::new(br#""encrypted_content""#);
 
+/// What the ids of items hold that were made here, of responses that are stored.
+static MADE_HERE: Word = Word::new(b"_dn1");
+/// OpenAI takes ids of so many characters.
+const LONGEST_ID: usize = 64;
+
 /// How the seals of OpenAI's own models begin.
 const OPENAIS: &str = "\"gAAAA";
 
@@ -109,8 +114,10 @@ fn short(id: &str) -> Option<String> {
     (!is_short).then(|| hex::encode(Sha256::digest(without_seal(id)))[..9].to_owned())
 }
 
-/// The body of a response's creation for OpenAI, without what others sealed: it would be refused.
-pub(crate) fn without_foreign_seals(body: Bytes) -> Bytes {
+/// The body of a response's creation for OpenAI, without what others sealed and ids that are too long
+/// for it: it would be refused.
+pub(crate) fn as_openais(body: Bytes) -> Bytes {
+    let body = if MADE_HERE.is_in(&body) { edit::each(body, "input", short_id) } else { body };
     let body = if SEALED.is_in(&body) {
         edit::each(body, "input", |item| {
             let said = |name| edit::member(item.as_bytes(), name);
@@ -123,4 +130,23 @@ pub(crate) fn without_foreign_seals(body: Bytes) -> Bytes {
         body
     };
     if SEAL.is_in(&body) { edit::rewritten(body, "input[*].call_id", &unsealed) } else { body }
+}
+
+/// An item without its id if that is too long, or with a shorter one where there must be one.
+fn short_id(item: &str) -> Option<Bytes> {
+    let said = |name| edit::member(item.as_bytes(), name);
+    let quotes = 2;
+    said("id").filter(|id| id.len() > LONGEST_ID + quotes)?;
+    let whole = Bytes::copy_from_slice(item.as_bytes());
+    match said("type") {
+        Some("\"item_reference\"") => None,
+        Some("\"image_generation_call\"" | "\"local_shell_call\"") => {
+            let shorter = |id: &str| {
+                let kind = id.split('_').next().unwrap_or_default();
+                Some(format!("{kind}_{}", &hex::encode(Sha256::digest(id))[..32]))
+            };
+            Some(edit::rewritten(whole, "id", &shorter))
+        }
+        Some(_) | None => Some(edit::without(whole, &["id"])),
+    }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Number;
 
-use crate::form::{DETAIL, Format, Json, Tool, ToolChoice, by_name, of_openais_seal, sound_format};
+use crate::form::{
+    DETAIL, Format, Json, Tool, ToolChoice, by_name, is_claudes_seal, of_openais_seal, sound_format,
+};
 use crate::{Dialect, Endpoint};
 
 /// What a client asks of a model. Absent is not a default: a provider is sent only what was said.
@@ -93,6 +95,11 @@ impl Chat {
     /// Forgets what OpenRouter, and who follows it, said of thoughts beside their words.
     pub fn forget_details(&mut self) {
         self.forget_sealed(|seal| seal.starts_with(DETAIL));
+    }
+
+    /// Forgets what Claude sealed, and keeps what it thought.
+    pub fn forget_claudes_seals(&mut self) {
+        self.forget_sealed(is_claudes_seal);
     }
 
     fn forget_sealed(&mut self, is_theirs: impl Fn(&str) -> bool) {

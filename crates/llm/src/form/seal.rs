@@ -17,6 +17,8 @@ const OPENAIS: &str = "gAAAA";
 const RESPONSES: &str = "dno1.";
 /// Before what OpenRouter says of a thought beside its words.
 pub(crate) const DETAIL: &str = "dnd1.";
+/// As many characters as tell who made a seal.
+const SEAL_HEAD: usize = 16;
 /// Before any seal, where it is written in base64.
 const SEALED: &str = "dnt1.";
 
@@ -57,6 +59,20 @@ pub(crate) fn of_openais_seal(seal: &str) -> Option<&str> {
     seal.strip_prefix(RESPONSES).or(Some(seal).filter(|seal| seal.starts_with(OPENAIS)))
 }
 
+/// Whether Claude made a seal, which Google's models refuse: in both, bytes in a field 1, which may
+/// be in a field 2, but Claude's are fields in turn.
+pub(crate) fn is_claudes_seal(seal: &str) -> bool {
+    fn inside(bytes: &[u8], tag: u8) -> Option<&[u8]> {
+        let rest = bytes.strip_prefix(&[tag])?;
+        let length = rest.iter().position(|byte| byte & 0x80 == 0)?;
+        Some(&rest[length + 1..])
+    }
+    let head = seal.get(..SEAL_HEAD.min(seal.len() / 4 * 4)).unwrap_or_default();
+    let bytes = STANDARD.decode(head).unwrap_or_default();
+    let fields = inside(&bytes, 0x12).and_then(|bytes| inside(bytes, 0x0A));
+    matches!(fields, Some([0x08 | 0x10 | 0x12 | 0x18, ..]))
+}
+
 impl PartKind {
     /// The thought that a client sends back as a text and a seal.
     pub(crate) fn thought(text: String, seal: Option<String>) -> Self {
@@ -95,5 +111,22 @@ pub(crate) fn of_base64(seal: String) -> String {
     match text.as_deref().and_then(|text| text.strip_prefix(SEALED)) {
         Some(ours) => ours.to_owned(),
         None => seal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claudes_seals_are_known_from_googles() {
+        for claudes in ["EqQBCkYIBxgCKkB0", "EqQBCgIYAhIMxzV3", "EuYBCkQYAiJAd2hh", "ErUBCkYICBgC"]
+        {
+            assert!(is_claudes_seal(claudes), "{claudes}");
+        }
+        for others in ["EsEGCr4GAb4+9vuxQmN3", "CpcHAdHtim9+q4rstcbv", "CiQB", "c2Vh+/8=", "", "é"]
+        {
+            assert!(!is_claudes_seal(others), "{others}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use dunlin_llm::{ChatRequest, Endpoint, ParamRules, Stamp, StreamEvent, Target, parse};
 use dunlin_types::{Credential, Secret, UnixMillis};
 use http::StatusCode;
+use serde_json::{Value, json};
 
 use crate::{ALL, EncodeError, Provider, find};
 
@@ -175,16 +176,16 @@ fn magistrals_thoughts_are_taken_out_of_the_content() {
         let body = r#"{"id":"1","model":"magistral-medium-latest","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"6"}]}}]}"#;
         let reply = provider.decode(&request, &to, StatusCode::OK, Bytes::from(body)).unwrap();
         let written = reply.write(Endpoint::ChatCompletions, stamp("a"));
-        let json: serde_json::Value = serde_json::from_slice(&written).unwrap();
+        let json: Value = serde_json::from_slice(&written).unwrap();
         assert_eq!(json["choices"][0]["message"]["content"], "6");
         assert_eq!(json["choices"][0]["message"]["reasoning_content"], "hm");
     }
     let history = r#"{"model":"a","messages":[{"role":"user","content":"x"},{"role":"assistant","content":"6","reasoning_content":"hm"},{"role":"user","content":"?"}]}"#;
     let (_, told) = sent("mistral", &target(provider, "magistral-medium-latest"), history).unwrap();
-    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
-    let text = |text: &str| serde_json::json!({"type": "text", "text": text});
-    let thought = serde_json::json!({"type": "thinking", "thinking": [text("hm")]});
-    assert_eq!(told["messages"][1]["content"], serde_json::json!([thought, text("6")]));
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let text = |text: &str| json!({"type": "text", "text": text});
+    let thought = json!({"type": "thinking", "thinking": [text("hm")]});
+    assert_eq!(told["messages"][1]["content"], json!([thought, text("6")]));
     let (_, told) = sent("mistral", &target(provider, "mistral-large-latest"), history).unwrap();
     assert!(told.contains(r#""content":"6""#) && !told.contains("hm"), "it does not think: {told}");
     let quick = r#"{"model":"a","messages":[],"reasoning_effort":"none"}"#;
@@ -390,4 +391,24 @@ fn openai_is_sent_no_thought_that_another_model_sealed() {
     let to = target(openai, "gpt-5");
     let call_sent = openai.encode(&request, &to, &Credential::None, UnixMillis(0)).unwrap();
     assert_eq!(call_sent.body(), body(&[own, none, call("c")]).as_bytes());
+}
+
+#[test]
+fn openai_is_sent_no_id_that_is_longer_than_it_takes() {
+    let long = format!("0_dn1{}", "a".repeat(130));
+    let item = |kind: &str, id: &str| json!({"type": kind, "id": id, "x": 1});
+    let asked = json!({"model": "gpt-5", "input": [
+        item("message", &format!("msg_{long}")), item("function_call", "fc_1"),
+        item("function_call", &format!("fc_{long}")),
+        item("image_generation_call", &format!("ig_{long}")),
+    ]});
+    let request = parse(Endpoint::Responses, asked.to_string().into(), None).unwrap();
+    let openai = find("openai").unwrap();
+    let to = target(openai, "gpt-5");
+    let call = openai.encode(&request, &to, &Credential::None, UnixMillis(0)).unwrap();
+    let sent: Value = serde_json::from_slice(call.body()).unwrap();
+    let ids: Vec<Option<&str>> =
+        sent["input"].as_array().unwrap().iter().map(|item| item["id"].as_str()).collect();
+    assert_eq!(ids[..3], [None, Some("fc_1"), None]);
+    assert!(ids[3].is_some_and(|id| id.starts_with("ig_") && id.len() == 35), "{ids:?}");
 }

@@ -192,6 +192,61 @@ fn what_only_google_has_is_said_otherwise_or_refused() {
 }
 
 #[test]
+fn what_claudes_own_tools_did_is_told_in_words() {
+    let ran = |name: &str, input: Value| json!({"type": "server_tool_use", "id": "s", "name": name, "input": input});
+    let came =
+        |kind: &str, content: Value| json!({"type": kind, "tool_use_id": "s", "content": content});
+    let content = json!([
+        ran("code_execution", json!({"code": "print(1)"})),
+        came("code_execution_tool_result", json!({"stdout": "1\n", "stderr": "", "return_code": 0, "content": []})),
+        ran("bash_code_execution", json!({"command": "ls"})),
+        came("bash_code_execution_tool_result", json!({"stdout": "", "stderr": "no", "return_code": 2})),
+        json!({"type": "mcp_tool_use", "id": "m", "name": "n", "server_name": "s", "input": {"a": 1}}),
+        came("mcp_tool_result", json!([{"type": "text", "text": "MR"}])),
+        ran("web_search", json!({"query": "q"})),
+        came("web_search_tool_result", json!([])),
+        {"type": "text", "text": "A"},
+    ]);
+    let found = json!({"type": "tool_result", "tool_use_id": "t", "content": [
+        {"type": "tool_reference", "tool_name": "mcp__wx__get"}]});
+    let call = json!({"type": "tool_use", "id": "t", "name": "ToolSearch", "input": {}});
+    let history = json!({"messages": [
+        {"role": "user", "content": "?"}, {"role": "assistant", "content": content},
+        {"role": "user", "content": "?"}, {"role": "assistant", "content": [call]},
+        {"role": "user", "content": [found]},
+    ]});
+    for provider in ["openai", "hosted_vllm", "gemini", "bedrock", "cohere", "ollama_chat"] {
+        let told = sent(provider, "m", Endpoint::Messages, &history).unwrap().to_string();
+        for words in [
+            "```python\\nprint(1)\\n```\\n",
+            "```\\n1\\n```\\n",
+            "```bash\\nls\\n```\\n",
+            "```\\nno\\nreturn code 2\\n```\\n",
+            "```\\nn({\\\"a\\\":1})\\n```\\n",
+            "```\\nMR\\n```\\n",
+            "Found the tool mcp__wx__get.",
+        ] {
+            assert!(told.contains(words), "{provider} {words}: {told}");
+        }
+        assert!(!told.contains("web_search"), "{provider}: {told}");
+    }
+}
+
+#[test]
+fn google_is_given_no_seal_of_claudes() {
+    let seal = "EqQBCkYIBxgCKkB0aGluaw==";
+    let thought = json!({"type": "thinking", "thinking": "hm", "signature": seal});
+    let said = json!({"messages": [{"role": "user", "content": "?"},
+        {"role": "assistant", "content": [thought, {"type": "text", "text": "A"}]},
+        {"role": "user", "content": "?"}]});
+    let told = sent("gemini", "gemini-3-pro", Endpoint::Messages, &said).unwrap();
+    assert_eq!(
+        told["contents"][1]["parts"],
+        json!([{"text": "hm", "thought": true}, {"text": "A"}])
+    );
+}
+
+#[test]
 fn what_only_claude_or_openai_has_is_said_otherwise_or_refused() {
     let hosted = |kind: &str| json!({"tools": [{"type": kind, "name": "x"}]});
     for (provider, kind) in [
