@@ -50,8 +50,14 @@ pub(crate) struct NodeConfig {
     pub(crate) master_key: Option<Secret>,
     pub(crate) log_filter: String,
     pub(crate) log_json: bool,
-    /// What to say once at start, a line each.
-    pub(crate) remarks: Vec<String>,
+    pub(crate) remarks: Remarks,
+}
+
+/// What to say once at start, a line of the log each.
+#[derive(Default)]
+pub(crate) struct Remarks {
+    pub(crate) warnings: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 /// How this node meets others. Without it the node is a cluster of one.
@@ -101,15 +107,16 @@ pub(crate) fn read(args: &ServeArgs) -> anyhow::Result<NodeConfig> {
              join\nhelp: dunlin serve --config FILE, or `dunlin demo` to see it work first",
         ));
     }
-    let loaded = document.as_ref().map(|document| load_or_say(document, &environment, &options));
+    let mut remarks = Remarks::default();
+    let loaded = document.as_ref().map(|document| {
+        let in_the_log = args.log_json.then_some(&mut remarks);
+        load_or_say(document, &environment, &options, in_the_log)
+    });
     let loaded = loaded.transpose()?;
-
-    let mut remarks: Vec<String> = args
-        .litellm
-        .without_meaning()
-        .into_iter()
-        .map(|(flag, why)| format!("{flag} has no meaning here: {why}"))
-        .collect();
+    let without_meaning = args.litellm.without_meaning().into_iter();
+    let without_meaning =
+        without_meaning.map(|(flag, why)| format!("{flag} has no meaning here: {why}"));
+    remarks.warnings.extend(without_meaning);
     let section = loaded.as_ref().map(|loaded| &loaded.cluster);
     let master_key = master_key(loaded.as_ref(), &environment)?;
     let host = first([args.host.clone(), environment.get("HOST").map(str::to_owned)])
@@ -125,7 +132,7 @@ pub(crate) fn read(args: &ServeArgs) -> anyhow::Result<NodeConfig> {
     let data_dir =
         first([args.data_dir.clone(), section.and_then(|s| s.data_dir.clone().map(PathBuf::from))])
             .unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR));
-    remarks.extend(container_remark(&data_dir, &environment));
+    remarks.warnings.extend(container_remark(&data_dir, &environment));
     let log_gb = section.and_then(|section| section.request_log_max_gb);
     Ok(NodeConfig {
         log_bytes: log_size::bytes(log_gb, &data_dir),
@@ -254,18 +261,27 @@ pub(crate) fn gathered(path: &Path) -> (Document, Vec<Diagnostic>) {
     dunlin_config::gather(&path.display().to_string(), &mut read)
 }
 
-/// Loads, says every warning and note on stderr, and fails with all errors at once.
+/// Loads, says every warning and note on stderr, or later in the log, and fails with all errors at
+/// once.
 fn load_or_say(
     document: &Document,
     environment: &Environment,
     options: &Options,
+    in_the_log: Option<&mut Remarks>,
 ) -> anyhow::Result<Loaded> {
     let outcome = dunlin_config::load(document, environment, options);
     let rendered = render(document, &outcome);
     let Some(loaded) = outcome.loaded else {
         return Err(invalid(format!("the config was not applied\n{rendered}")));
     };
-    say(&rendered);
+    match in_the_log {
+        None => say(&rendered),
+        Some(remarks) => {
+            let warnings = outcome.diagnostics.iter();
+            remarks.warnings.extend(warnings.map(|warning| warning.render(document, false)));
+            remarks.notes.extend(outcome.notes.iter().map(ToString::to_string));
+        }
+    }
     Ok(loaded)
 }
 

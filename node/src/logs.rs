@@ -1,11 +1,25 @@
-//! Logs: to stderr, for people by default, as JSON lines on request.
+//! Logs: to stderr, for people by default, as JSON lines on request. Nobody who logs waits for
+//! stderr: read `queue.rs`.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::io::IsTerminal;
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 use std::panic::PanicHookInfo;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tracing::error;
+use tracing::{error, warn};
 use tracing_subscriber::EnvFilter;
+
+use crate::logs::queue::Queue;
+
+mod queue;
+
+/// How long the end of the process waits for its last lines to be written.
+const LAST_LINES: Duration = Duration::from_secs(1);
+/// How long a thread that panics waits: it may end the process at once, or be one of a server's.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// What to log and how.
 pub(crate) struct Settings {
@@ -25,24 +39,57 @@ impl Settings {
     }
 }
 
+/// The log of this process. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Log {
+    queue: Arc<Queue>,
+    json: bool,
+}
+
+impl Log {
+    /// What people read between the lines of the log, and programs as one of its `events`.
+    pub(crate) fn say(&self, text: &str, event: impl FnOnce()) {
+        if self.json { event() } else { self.queue.push(text.as_bytes()) }
+    }
+
+    /// Lines that were lost because stderr did not take them.
+    pub(crate) fn lost(&self) -> u64 {
+        self.queue.lost()
+    }
+
+    /// The end of the process: waits for the last lines to be written, as long as that helps.
+    pub(crate) fn end(&self) {
+        self.queue.flush(LAST_LINES);
+    }
+}
+
 /// Installs the logger of this process, which also says where the process panicked.
 ///
 /// # Errors
 /// The filter does not parse, or a logger is already there.
-pub(crate) fn start(settings: Settings) -> anyhow::Result<()> {
+pub(crate) fn start(settings: Settings) -> anyhow::Result<Log> {
     // sled and the HTTP stack speak at info about their own matters.
     let quieted = format!("{},sled=warn,openraft=error,chitchat=warn", settings.filter);
     let filter = EnvFilter::try_new(quieted).map_err(|error| {
         anyhow::anyhow!("cannot read the log filter `{}`: {error}", settings.filter)
     })?;
+    // Past the lock of `io::stderr`: a write that blocks holds up no other.
+    let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+    let queue =
+        Queue::start(stderr, |lines, why| warn!(lines, "lines of this log were lost: {why}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_writer(Arc::clone(&queue))
+        .log_internal_errors(false)
+        .with_ansi(io::stderr().is_terminal());
     let installed = if settings.json { builder.json().try_init() } else { builder.try_init() };
     installed.map_err(|error| anyhow::anyhow!("logs cannot start: {error}"))?;
-    std::panic::set_hook(Box::new(tell_panic));
-    Ok(())
+    let log = Log { queue: Arc::clone(&queue), json: settings.json };
+    std::panic::set_hook(Box::new(move |panic| {
+        tell_panic(panic);
+        queue.flush(LAST_WORDS);
+    }));
+    Ok(log)
 }
 
 /// A panic is a defect: whoever reports it needs the place.
@@ -62,8 +109,8 @@ fn tell_panic(panic: &PanicHookInfo<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write};
-    use std::sync::{Arc, Mutex};
+    use std::io::Write;
+    use std::sync::Mutex;
 
     use super::*;
 

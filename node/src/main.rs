@@ -38,17 +38,23 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let exit = match dispatch(cli) {
-        Ok(exit) => exit,
-        Err(error) => {
-            let text = format!("{error:#}");
-            // A rendered list of mistakes says itself that they are errors.
-            let head = if text.starts_with("error") { "" } else { "error: " };
-            say(&format!("{head}{text}\n"));
-            if error.is::<config::Invalid>() { Exit::Usage } else { Exit::Failed }
-        }
-    };
+    let exit = dispatch(cli).unwrap_or_else(|error| {
+        say(&told(&error));
+        exit_of(&error)
+    });
     ExitCode::from(exit as u8)
+}
+
+/// An error as the last thing that people are told.
+fn told(error: &anyhow::Error) -> String {
+    let text = format!("{error:#}");
+    // A rendered list of mistakes says itself that they are errors.
+    let head = if text.starts_with("error") { "" } else { "error: " };
+    format!("{head}{text}\n")
+}
+
+fn exit_of(error: &anyhow::Error) -> Exit {
+    if error.is::<config::Invalid>() { Exit::Usage } else { Exit::Failed }
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
@@ -60,10 +66,11 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         }
         Command::Serve(serve) => run::serve(&serve),
         Command::Demo(demo) => {
-            logs::start(logs::Settings::quiet())?;
+            let log = logs::start(logs::Settings::quiet())?;
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            runtime.block_on(demo::run(demo))?;
-            Ok(Exit::Done)
+            let ran = runtime.block_on(demo::run(demo));
+            log.end();
+            ran.map(|()| Exit::Done)
         }
         Command::Config(ConfigCommand::Check(args)) => config_check::run(&args),
         Command::Migrate(MigrateCommand::Litellm(args)) => migrate::run(&args),

@@ -14,6 +14,7 @@ use dunlin_types::{Epoch, NodeId};
 use dunlin_upstream::Upstream;
 use tokio::sync::watch;
 
+use crate::logs::Log;
 use crate::revision::InForce;
 use crate::run::Tasks;
 
@@ -27,10 +28,15 @@ static READY: Desc = Desc::gauge(
     "The config revision that this node uses; 0 before the first.",
     &[],
 );
+static LOST: Desc = Desc::counter(
+    "dunlin_log_lines_lost_total",
+    "Lines of this node's log that are lost, because stderr could not be written or was not read.",
+    &[],
+);
 
 /// The metrics that the binary itself has.
 #[cfg(test)]
-static METRICS: &[&Desc] = &[&BUILD, &READY];
+static METRICS: &[&Desc] = &[&BUILD, &READY, &LOST];
 
 /// What metrics are asked of: handles, cheap to clone.
 #[derive(Clone)]
@@ -45,6 +51,7 @@ pub(crate) struct Parts {
     pub(crate) upstream: Upstream,
     pub(crate) callbacks: Callbacks,
     pub(crate) open: Open,
+    pub(crate) log: Log,
     pub(crate) in_force: watch::Receiver<InForce>,
 }
 
@@ -70,6 +77,7 @@ pub(crate) fn of(parts: Parts, tasks: &Tasks) -> (Metrics, Exporter) {
         page.keep(counting.kept());
         page.level(&BUILD, &[version, &me.to_string()], 1_u8);
         page.level(&READY, &[], parts.in_force.borrow().revision);
+        page.count(&LOST, &[], parts.log.lost());
         parts.consensus.report(page);
         parts.gossip.report(page);
         parts.journal.report(page);

@@ -31,6 +31,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::NodeConfig;
 use crate::facts::{Facts, reachable};
+use crate::logs::Log;
 use crate::reseal::Reseal;
 use crate::revision::{InForce, Revisions};
 use crate::run::Tasks;
@@ -142,6 +143,13 @@ fn at_port(address: &str, port: u16) -> String {
     }
 }
 
+/// What a node has open to the outside.
+pub(crate) struct Outside {
+    pub(crate) api: SocketAddr,
+    pub(crate) open: Open,
+    pub(crate) log: Log,
+}
+
 /// What speaks to clients.
 pub(crate) struct DataPart {
     pub(crate) admission: Admission,
@@ -160,7 +168,7 @@ impl DataPart {
         config: &NodeConfig,
         secrets: &Secrets,
         mut cluster: ClusterPart,
-        (api, open): (SocketAddr, Open),
+        Outside { api, open, log }: Outside,
         tasks: &Tasks,
     ) -> anyhow::Result<Self> {
         let clock = cluster.consensus.clock();
@@ -191,6 +199,7 @@ impl DataPart {
             upstream: upstream.clone(),
             callbacks: callbacks.clone(),
             open,
+            log,
             in_force: in_force.clone(),
         };
         let (metrics, exporter) = metrics::of(told.clone(), tasks);

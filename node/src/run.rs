@@ -21,8 +21,9 @@ use tracing::{error, info, warn};
 use crate::args::ServeArgs;
 use crate::config::{self, NodeConfig};
 use crate::door::Door;
-use crate::parts::{ClusterPart, DataPart};
-use crate::{Exit, clock, descriptors, logs, say};
+use crate::logs::Log;
+use crate::parts::{ClusterPart, DataPart, Outside};
+use crate::{Exit, clock, descriptors, exit_of, logs, told};
 
 /// How long open requests may run on after the listener is closed.
 const DRAIN: Duration = Duration::from_secs(600);
@@ -55,14 +56,24 @@ impl Tasks {
 pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
     let clock = clock::system();
     let config = config::read(args)?;
-    logs::start(logs::Settings::new(&config.log_filter, config.log_json))?;
+    let log = logs::start(logs::Settings::new(&config.log_filter, config.log_json))?;
+    let ended = run_on_both(config, clock, &log);
+    let exit = ended.unwrap_or_else(|error| {
+        log.say(&told(&error), || error!("{error:#}"));
+        exit_of(&error)
+    });
+    log.end();
+    Ok(exit)
+}
+
+fn run_on_both(config: NodeConfig, clock: Clock, log: &Log) -> anyhow::Result<Exit> {
     let cluster = runtime("dunlin-cluster", Some(1))?;
     let data = runtime("dunlin-data", None)?;
-    let exit = data.block_on(run(config, clock, cluster.handle().clone()));
+    let ended = data.block_on(run(config, clock, cluster.handle().clone(), log));
     // A task that ignores its stop signal must not keep the process.
     cluster.shutdown_timeout(LEAVE);
     data.shutdown_timeout(LEAVE);
-    exit
+    ended
 }
 
 fn runtime(name: &str, workers: Option<usize>) -> std::io::Result<Runtime> {
@@ -73,13 +84,18 @@ fn runtime(name: &str, workers: Option<usize>) -> std::io::Result<Runtime> {
     builder.thread_name(name).enable_all().build()
 }
 
-async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyhow::Result<Exit> {
+async fn run(
+    config: NodeConfig,
+    clock: Clock,
+    cluster_runtime: Handle,
+    log: &Log,
+) -> anyhow::Result<Exit> {
     let identity = dunlin_consensus::Identity::open(&config.data_dir)?;
     let door = Door::take(&config.host, config.port).await?;
     let api = door.address()?;
     let meeting = config.meeting().await?;
     let me = identity.node;
-    introduce(&config, me, api);
+    introduce(&config, me, api, log);
 
     let (cluster_tasks, data_tasks) = (Tasks::default(), Tasks::default());
     let secrets = meeting.secrets.clone();
@@ -87,9 +103,9 @@ async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyho
     let cluster = cluster_runtime.spawn(starting).await.context("starting the node panicked")??;
     let consensus = cluster.consensus.clone();
     let open = server::Open::default();
-    let api_and_open = (api, open.clone());
-    let data = DataPart::start(&config, &secrets, cluster, api_and_open, &data_tasks)?;
-    data_tasks.tracker.spawn(say_ready(data.able.clone(), clock, api));
+    let outside = Outside { api, open: open.clone(), log: log.clone() };
+    let data = DataPart::start(&config, &secrets, cluster, outside, &data_tasks)?;
+    data_tasks.tracker.spawn(say_ready(data.able.clone(), clock, api, log.clone()));
 
     let (app, front) = (data.app.clone(), data.front.clone());
     let passed_on = server::serve_passed_on(data.clients, app, front, open.clone());
@@ -148,7 +164,7 @@ async fn run(config: NodeConfig, clock: Clock, cluster_runtime: Handle) -> anyho
 }
 
 /// The facts of this node, before the first log line.
-fn introduce(config: &NodeConfig, me: NodeId, api: SocketAddr) {
+fn introduce(config: &NodeConfig, me: NodeId, api: SocketAddr, log: &Log) {
     let cluster = match &config.cluster {
         None => "single node, with an embedded store and no other service".to_owned(),
         Some(cluster) => format!(
@@ -159,27 +175,33 @@ fn introduce(config: &NodeConfig, me: NodeId, api: SocketAddr) {
             cluster.bootstrap_expect,
         ),
     };
-    say(&format!(
-        "dunlin {}\n  node     {me} in {}\n  api      http://{api}\n  cluster  {cluster}\n",
-        env!("CARGO_PKG_VERSION"),
-        config.data_dir.display(),
-    ));
-    for remark in &config.remarks {
-        warn!("{remark}");
+    let (version, data_dir) = (env!("CARGO_PKG_VERSION"), config.data_dir.display());
+    let text = format!(
+        "dunlin {version}\n  node     {me} in {data_dir}\n  api      http://{api}\n  cluster  \
+         {cluster}\n",
+    );
+    log.say(&text, || info!(version, node.id = %me, %data_dir, %api, cluster, "dunlin starts"));
+    for warning in &config.remarks.warnings {
+        warn!("{warning}");
+    }
+    for note in &config.remarks.notes {
+        info!("{note}");
     }
 }
 
 /// Says once that clients can come, and how long that took.
-async fn say_ready(mut able: watch::Receiver<bool>, clock: Clock, api: SocketAddr) {
+async fn say_ready(mut able: watch::Receiver<bool>, clock: Clock, api: SocketAddr, log: Log) {
     if able.wait_for(|able| *able).await.is_ok() {
-        let since_start = Duration::from_millis(clock.mono().0);
+        let duration_ms = clock.mono().0;
+        let since_start = Duration::from_millis(duration_ms);
         // Every address of this machine: one that can be opened here stands for all.
         let shown = if api.ip().is_unspecified() {
             format!("localhost:{}", api.port())
         } else {
             api.to_string()
         };
-        say(&format!("Ready in {:.1} s: http://{shown}/v1\n", since_start.as_secs_f64()));
+        let text = format!("Ready in {:.1} s: http://{shown}/v1\n", since_start.as_secs_f64());
+        log.say(&text, || info!(duration_ms, %api, "ready"));
     }
 }
 

@@ -45,6 +45,7 @@ mod keys;
 mod limits;
 mod lists;
 mod log_rows;
+mod logs;
 mod lowered;
 mod members;
 mod messages;
