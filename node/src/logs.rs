@@ -68,8 +68,12 @@ impl Log {
 /// # Errors
 /// The filter does not parse, or a logger is already there.
 pub(crate) fn start(settings: Settings) -> anyhow::Result<Log> {
-    // sled and the HTTP stack speak at info about their own matters.
-    let quieted = format!("{},sled=warn,openraft=error,chitchat=warn", settings.filter);
+    // sled and the HTTP stack speak at info about their own matters. What openraft says of calls to
+    // a core that has ended is said by this node, unless it has ended it.
+    let quieted = format!(
+        "{},sled=warn,openraft=error,openraft::raft::raft_inner=off,chitchat=warn",
+        settings.filter
+    );
     let filter = EnvFilter::try_new(quieted).map_err(|error| {
         anyhow::anyhow!("cannot read the log filter `{}`: {error}", settings.filter)
     })?;

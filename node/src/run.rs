@@ -126,7 +126,7 @@ async fn run(
             None => {}
         }
     };
-    let mut serving = std::pin::pin!(serving);
+    let mut serving = Box::pin(serving);
     let failed = tokio::select! {
         () = &mut serving => true,
         () = cluster_tasks.stop.cancelled() => true,
@@ -140,6 +140,7 @@ async fn run(
     leaving.cancel();
     if failed {
         // What keeps this node right is gone: its clients are better off elsewhere, at once.
+        drop(serving);
         error!("this node cannot continue and exits: open requests are cut");
     } else {
         info!("stopping: no new connections, open requests continue; a second signal cuts them");

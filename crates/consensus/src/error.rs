@@ -9,15 +9,14 @@ use dunlin_types::{ClusterId, NodeId};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The data directory or a file in it cannot be made, read, written or synced.
-    #[error("cannot {action} {}", path.display())]
+    #[error("cannot {action} {}: {cause}", path.display())]
     File {
         /// What was tried, as a verb.
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
+        /// What the system said: part of the text, because the log has no other place for it.
+        cause: io::Error,
     },
 
     /// Another process holds the data directory.
@@ -176,6 +175,6 @@ impl Error {
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::File { action, path, source }
+        move |cause| Self::File { action, path, cause }
     }
 }

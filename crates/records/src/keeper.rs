@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dunlin_journal::{Copies, Error, Found, search};
+use dunlin_journal::{Error, Found, NotTaken, search};
 use dunlin_rpc::{Incoming, Refused};
-use dunlin_types::NodeId;
+use dunlin_types::{MonoMillis, NodeId, Seldom};
 use tokio::sync::mpsc;
 use tracing::warn;
 
@@ -18,6 +18,8 @@ use crate::{Records, Shared};
 pub(crate) const SEARCH_FOR: Duration = Duration::from_secs(3);
 /// How long one search waits for its turn.
 const TURN_PATIENCE: Duration = Duration::from_secs(2);
+/// How often the log says that copies cannot be written.
+const TELL_EVERY: Duration = Duration::from_secs(30);
 
 /// Why the log cannot be searched now.
 #[derive(Debug, thiserror::Error)]
@@ -47,8 +49,8 @@ async fn answer(shared: &Arc<Shared>, body: Bytes) -> Result<Bytes, String> {
         Call::Held(of) => Ok(json(&shared.copies.held(of))),
         Call::Add(piece) if piece.of == shared.me => Err("this is its own log".to_owned()),
         Call::Add(piece) => {
-            let copies = shared.copies.clone();
-            let added = tokio::task::spawn_blocking(move || add(&copies, &piece)).await;
+            let adding = Arc::clone(shared);
+            let added = tokio::task::spawn_blocking(move || add(&adding, &piece)).await;
             let added = added.map_err(|error| error.to_string())?;
             added.map(|held| json(&held))
         }
@@ -59,13 +61,35 @@ async fn answer(shared: &Arc<Shared>, body: Bytes) -> Result<Bytes, String> {
     }
 }
 
-fn add(copies: &Copies, piece: &Piece) -> Result<u64, String> {
-    copies.add(piece.of, piece.segment, piece.offset, &piece.frames).map_err(|not_taken| {
-        if matches!(not_taken, dunlin_journal::NotTaken::File(_)) {
-            warn!(node.id = %piece.of, error = %not_taken, "cannot copy another node's request log");
+fn add(shared: &Shared, piece: &Piece) -> Result<u64, String> {
+    let added = shared.copies.add(piece.of, piece.segment, piece.offset, &piece.frames);
+    added.map_err(|not_taken| {
+        if matches!(not_taken, NotTaken::File(_)) {
+            let mut unwritten = shared.unwritten.lock().expect("no panic while it is held");
+            if let Some(times) = unwritten.add(shared.clock.mono()) {
+                warn!(
+                    node.id = %piece.of, error = %not_taken, times,
+                    "cannot copy another node's request log"
+                );
+            }
         }
         not_taken.to_string()
     })
+}
+
+/// Pieces that could not be written here, for want of space perhaps: each is sent again and again.
+#[derive(Debug, Default)]
+pub(crate) struct Unwritten {
+    told: Seldom,
+    times: u64,
+}
+
+impl Unwritten {
+    /// One more: if the log is to say so, how many since it last did.
+    fn add(&mut self, now: MonoMillis) -> Option<u64> {
+        self.times += 1;
+        self.told.is_due(now, TELL_EVERY).then(|| std::mem::take(&mut self.times))
+    }
 }
 
 /// What this node has of what is asked for.
@@ -105,4 +129,17 @@ impl Shared {
 
 fn json(answer: &impl serde::Serialize) -> Bytes {
     Bytes::from(serde_json::to_vec(answer).expect("plain data"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_that_cannot_be_written_is_said_at_once_and_then_counted() {
+        let mut unwritten = Unwritten::default();
+        let mut at = |millis| unwritten.add(MonoMillis(millis));
+        assert_eq!((at(0), at(200), at(400)), (Some(1), None, None));
+        assert_eq!((at(30_000), at(30_200)), (Some(3), None));
+    }
 }

@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
+use tokio::net::TcpStream;
 use tokio::net::unix::pipe::{self, Receiver};
 use tokio::process::{Child, Command};
 
@@ -181,5 +182,23 @@ async fn the_last_lines_are_written_and_as_json_all_are() -> anyhow::Result<()> 
     assert_eq!(warned.context("the config has a mistake")?["level"], "WARN");
     let last = "stopping: no new connections, open requests continue; a second signal cuts them";
     assert!(said(last).is_some(), "{text}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_fails_says_why_and_takes_no_more_clients() -> anyhow::Result<()> {
+    let mut node = start(Stdio::piped(), &[]).await?;
+    node.is_ready().await?;
+    let stderr = node.child.stderr.take().context("a pipe")?;
+    let mut lines = BufReader::new(stderr).lines();
+    let data = node.dir.path().join("data");
+    std::fs::rename(&data, data.with_extension("gone"))?;
+    let why = line_with(&mut lines, "identity.json").await?;
+    assert!(why.contains("identity.json: No such file or directory"), "{why}");
+    line_with(&mut lines, "this node cannot continue and exits").await?;
+    let another = TcpStream::connect(node.base.trim_start_matches("http://")).await;
+    assert!(another.is_err(), "it takes clients that it cannot serve");
+    let ended = tokio::time::timeout(ENDS, node.child.wait()).await??;
+    assert_eq!(ended.code(), Some(1));
     Ok(())
 }
