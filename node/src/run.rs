@@ -105,7 +105,7 @@ async fn run(
     let open = server::Open::default();
     let outside = Outside { api, open: open.clone(), log: log.clone() };
     let data = DataPart::start(&config, &secrets, cluster, outside, &data_tasks)?;
-    data_tasks.tracker.spawn(say_ready(data.able.clone(), clock, api, log.clone()));
+    data_tasks.tracker.spawn(say_ready(data.able.clone(), clock.clone(), api, log.clone()));
 
     let (app, front) = (data.app.clone(), data.front.clone());
     let passed_on = server::serve_passed_on(data.clients, app, front, open.clone());
@@ -120,7 +120,7 @@ async fn run(
     let serving = async {
         match leaving.run_until_cancelled(door.open(data.able)).await {
             Some(Ok(listener)) => {
-                server::serve(listener, data.app, data.front, open, bounds).await;
+                server::serve(listener, data.app, data.front, open, bounds, clock).await;
             }
             Some(Err(cause)) => error!("{cause:#}"),
             None => {}

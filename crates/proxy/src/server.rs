@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use dunlin_llm::client::Peer;
+use dunlin_types::Clock;
 use http::header::{CONNECTION, EXPECT};
 use http::{HeaderValue, StatusCode, Version};
 use hyper::body::Incoming;
@@ -20,7 +21,7 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -29,11 +30,13 @@ use tracing::{debug, warn};
 use crate::server::front::Front;
 use crate::server::leftover::Leftover;
 use crate::server::metrics::Counts;
+use crate::server::room::Room;
 use crate::stale;
 
 pub(crate) mod front;
 pub(crate) mod leftover;
 pub(crate) mod metrics;
+mod room;
 mod spelling;
 pub(crate) mod websocket;
 
@@ -98,8 +101,15 @@ type Arrival = (TcpStream, Peer, OwnedSemaphorePermit);
 /// Serves `app` until `open.leaving`; then closes the listener at once, waits [`LAST_REQUESTS`] for the
 /// connections that are open, lets open requests end within the drain bound, and returns. Dropping
 /// the future cuts what is still open.
-pub async fn serve(listener: TcpListener, app: Router, front: Front, open: Open, bounds: Bounds) {
-    serve_within(listener, app, front, (open, bounds), Patience::default()).await;
+pub async fn serve(
+    listener: TcpListener,
+    app: Router,
+    front: Front,
+    open: Open,
+    bounds: Bounds,
+    clock: Clock,
+) {
+    serve_within(listener, app, front, (open, bounds, clock), Patience::default()).await;
 }
 
 /// What makes a client too slow.
@@ -119,12 +129,12 @@ async fn serve_within(
     listener: TcpListener,
     app: Router,
     front: Front,
-    (open, bounds): (Open, Bounds),
+    (open, bounds, clock): (Open, Bounds, Clock),
     Patience { first_request, unread }: Patience,
 ) {
     let builder = builder(bounds.keep_alive);
     let most = bounds.connections.min(MAX_CONNECTIONS);
-    let room = Arc::new(Semaphore::new(most));
+    let room = Room::new(most, clock);
     let graceful = GracefulShutdown::new();
     // Dropped, it cuts them. What has ended is taken out when another one comes.
     let mut connections = JoinSet::new();
@@ -246,10 +256,10 @@ pub async fn serve_passed_on(
 
 /// Closes a listener. Clients that were connected and not accepted yet, which that would reset, are
 /// taken in as far as there is room.
-fn last_arrivals(listener: TcpListener, room: &Arc<Semaphore>, unread: Duration) -> Vec<Arrival> {
+fn last_arrivals(listener: TcpListener, room: &Room, unread: Duration) -> Vec<Arrival> {
     let Ok(listener) = listener.into_std() else { return Vec::new() };
     let next = || {
-        let place = Arc::clone(room).try_acquire_owned().ok()?;
+        let place = room.free_place()?;
         let (stream, peer) = listener.accept().ok()?;
         stream.set_nonblocking(true).ok()?;
         prepare(&stream, unread).ok()?;
@@ -268,8 +278,8 @@ fn prepare(stream: &impl AsFd, unread: Duration) -> io::Result<()> {
     Ok(sockopt::set_tcp_user_timeout(stream, unread)?)
 }
 
-async fn accept(listener: &TcpListener, room: &Arc<Semaphore>, unread: Duration) -> Arrival {
-    let place = Arc::clone(room).acquire_owned().await.expect("the semaphore is never closed");
+async fn accept(listener: &TcpListener, room: &Room, unread: Duration) -> Arrival {
+    let place = room.place().await;
     let mut told = false;
     loop {
         match listener.accept().await {

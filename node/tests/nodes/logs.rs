@@ -202,3 +202,23 @@ async fn a_node_that_fails_says_why_and_takes_no_more_clients() -> anyhow::Resul
     assert_eq!(ended.code(), Some(1));
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_clients_wait_for_a_connection_says_so() -> anyhow::Result<()> {
+    // A few more than a node keeps for itself.
+    let mut node = start_after("ulimit -n 264", Stdio::piped(), &[]).await?;
+    node.is_ready().await?;
+    let stderr = node.child.stderr.take().context("a pipe")?;
+    let mut lines = BufReader::new(stderr).lines();
+    let api = node.base.trim_start_matches("http://");
+    let mut idle = Vec::new();
+    for _ in 0..4 {
+        idle.push(TcpStream::connect(api).await?);
+    }
+    let told = line_with(&mut lines, "as many connections of clients are open as may be").await?;
+    assert!(told.contains("connections=4"), "{told}");
+    let url = format!("{}/health/liveliness", node.base);
+    let (alive, ()) = tokio::join!(node.caller.get(&url), async { drop(idle) });
+    assert_eq!(alive?.status, 200);
+    Ok(())
+}

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::routing::get;
+use dunlin_types::{MonoMillis, UnixMillis};
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -29,14 +30,16 @@ async fn start_until(open: Open, app: Router, patience: Patience) -> (SocketAddr
 }
 
 async fn start_within(
-    open_and_bounds: (Open, Bounds),
+    (open, bounds): (Open, Bounds),
     app: Router,
     patience: Patience,
 ) -> (SocketAddr, JoinSet<()>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     let mut server = JoinSet::new();
-    server.spawn(serve_within(listener, app, Front::default(), open_and_bounds, patience));
+    let clock = Clock::new(UnixMillis::default, MonoMillis::default);
+    let how = (open, bounds, clock);
+    server.spawn(serve_within(listener, app, Front::default(), how, patience));
     (address, server)
 }
 
