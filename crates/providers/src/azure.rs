@@ -118,6 +118,9 @@ fn is_unversioned(base: &str, version: &str) -> bool {
 /// alone has one of its own. A resource has the API of Azure OpenAI for all of its models.
 fn foundry(to: &Target, asked: Endpoint) -> String {
     let base = to.api_base.trim_end_matches('/');
+    if asked == Endpoint::Rerank {
+        return ranking(base);
+    }
     let version = to.api_version.as_deref().unwrap_or(FOUNDRY_VERSION);
     match host(base) {
         Some(_) if is_resource(to) => deployment(to, asked),
@@ -129,6 +132,19 @@ fn foundry(to: &Target, asked: Endpoint) -> String {
             format!("{root}/models{}?api-version={version}", asked.route())
         }
         Some(_) | None => format!("{base}{}", asked.route()),
+    }
+}
+
+/// Where Cohere's ranking models are asked: at the address that names their path, or its version, else
+/// at their first.
+fn ranking(base: &str) -> String {
+    let named = |ends: [&str; 2]| ends.iter().any(|end| base.ends_with(end));
+    if named(["/v1/rerank", "/v2/rerank"]) {
+        base.to_owned()
+    } else if named(["/v1", "/v2"]) {
+        format!("{base}/rerank")
+    } else {
+        format!("{}/v1/rerank", base.trim_end_matches("/models"))
     }
 }
 

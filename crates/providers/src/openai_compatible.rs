@@ -30,6 +30,10 @@ pub(crate) const OPENAI_BASE: &str = "https://api.openai.com/v1";
 /// How addresses end where Google speaks OpenAI's dialect: Gemini's API, and Vertex AI's.
 const GOOGLES_ENDINGS: [&str; 2] = ["/v1beta/openai", "/endpoints/openapi"];
 
+/// Those who rank documents in words and at paths of their own, and not in Cohere's.
+const OTHER_RANKINGS: [&str; 6] =
+    ["dashscope", "deepinfra", "huggingface", "nvidia_nim", "qwen_ai_platform", "qwencloud"];
+
 /// How a response wishes its prompt to be cached: what only OpenAI's chats know, too.
 const CACHE_WISHES: [&str; 3] =
     ["prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"];
@@ -405,11 +409,13 @@ impl Provider for OpenAiCompatible {
         credential: &Credential,
         _now: UnixMillis,
     ) -> Result<Request<Bytes>, EncodeError> {
-        if self.asked(request, to) == Endpoint::CountTokens {
+        let asked = self.asked(request, to);
+        let ranks = asked != Endpoint::Rerank || !OTHER_RANKINGS.contains(&self.id);
+        if asked == Endpoint::CountTokens || !ranks {
             let (provider, route) = (self.id, request.endpoint().route());
             return Err(EncodeError::UnsupportedEndpoint { provider, route });
         }
-        let url = self.base(&to.api_base).into_owned() + self.asked(request, to).route();
+        let url = self.base(&to.api_base).into_owned() + asked.route();
         let call = post(url, self.body(request, to)?, to, credential)?;
         Ok(with_kind_of(request, call))
     }

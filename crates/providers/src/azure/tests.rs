@@ -12,7 +12,9 @@ fn call(
     (base, version): (&str, Option<&str>),
     credential: &Credential,
 ) -> Result<Request<Bytes>, EncodeError> {
-    let body = Bytes::from_static(br#"{"model":"m","messages":[],"input":"x","prompt":"x"}"#);
+    let body = Bytes::from_static(
+        br#"{"model":"m","messages":[],"input":"x","prompt":"x","query":"x","documents":[]}"#,
+    );
     let request = parse(endpoint, body, None).expect("a request");
     let to = Target {
         api_base: base.into(),
@@ -52,6 +54,14 @@ fn calls_go_where_azure_expects_them() {
          "https://p.services.ai.azure.com/api/projects/j/openai/v1/chat/completions".to_owned()),
         (&FOUNDRY, chat, "https://p.cognitiveservices.azure.com/openai".to_owned(), Some("2024-10-21"),
          "https://p.cognitiveservices.azure.com/openai/deployments/gpt/chat/completions?api-version=2024-10-21".to_owned()),
+        (&FOUNDRY, Endpoint::Rerank, "https://p.services.ai.azure.com/models".to_owned(), None,
+         "https://p.services.ai.azure.com/v1/rerank".to_owned()),
+        (&FOUNDRY, Endpoint::Rerank, "https://p.services.ai.azure.com/v1/rerank".to_owned(), None,
+         "https://p.services.ai.azure.com/v1/rerank".to_owned()),
+        (&FOUNDRY, Endpoint::Rerank, "https://p.services.ai.azure.com/providers/cohere/v2".to_owned(),
+         Some("v"), "https://p.services.ai.azure.com/providers/cohere/v2/rerank".to_owned()),
+        (&FOUNDRY, Endpoint::Rerank, "https://p.services.ai.azure.com/providers/cohere/v2/rerank".to_owned(),
+         None, "https://p.services.ai.azure.com/providers/cohere/v2/rerank".to_owned()),
         (&FOUNDRY, chat, "https://m.eastus.models.ai.azure.com/v1".to_owned(), None,
          "https://m.eastus.models.ai.azure.com/v1/chat/completions".to_owned()),
     ];

@@ -412,3 +412,22 @@ fn openai_is_sent_no_id_that_is_longer_than_it_takes() {
     assert_eq!(ids[..3], [None, Some("fc_1"), None]);
     assert!(ids[3].is_some_and(|id| id.starts_with("ig_") && id.len() == 35), "{ids:?}");
 }
+
+#[test]
+fn rankings_in_other_words_are_refused_by_name() {
+    let body = Bytes::from_static(br#"{"model":"m","query":"q","documents":["d"]}"#);
+    let request = parse(Endpoint::Rerank, body, None).unwrap();
+    let encode = |id: &str| {
+        let provider = find(id).unwrap();
+        let to = target(provider, "m");
+        provider.encode(&request, &to, &Credential::None, UnixMillis(0)).map(drop)
+    };
+    for id in ["dashscope", "deepinfra", "huggingface", "nvidia_nim"] {
+        let refused = encode(id);
+        assert!(
+            matches!(refused, Err(EncodeError::UnsupportedEndpoint { provider, .. }) if provider == id),
+            "{id}: {refused:?}"
+        );
+    }
+    assert!(encode("together_ai").is_ok(), "it has Cohere's");
+}
