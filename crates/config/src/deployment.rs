@@ -16,7 +16,6 @@ use crate::about;
 use crate::allowances;
 use crate::cache_points;
 use crate::check::{self, Unknown};
-use crate::destination;
 use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::health_check;
 use crate::keys::{self, Standing};
@@ -27,13 +26,17 @@ use crate::report::Report;
 use crate::tree::{Key, Map, Node, Value};
 use crate::{Environment, client_auth, rules};
 
+mod aim;
 mod bedrock;
 mod buckets;
 mod identity;
 pub(crate) mod limits;
+mod modes;
 mod responses;
 mod routed;
 mod vertex;
+
+use aim::Aim;
 
 /// The bounds on an attempt for deployments that set none.
 #[derive(Clone, Copy)]
@@ -58,17 +61,6 @@ pub(crate) struct Draft<'a> {
     parked: Option<String>,
     /// It lacks its key, and nothing else.
     lacks_key: bool,
-}
-
-/// What a call to the deployment needs.
-struct Aim {
-    provider: String,
-    model: String,
-    base: String,
-    key: Option<Secret>,
-    served: bool,
-    /// The model's name says that it is asked for responses.
-    responses: bool,
 }
 
 impl<'a> Draft<'a> {
@@ -139,10 +131,10 @@ impl<'a> Draft<'a> {
         let (responses, responses_of) = self.only_responses(&aim, report);
         let backend = BackendId::new(&aim.base, &aim.model);
         let target = Target {
+            api_version: self.api_version(&aim, report),
             api_base: aim.base.into(),
             model: aim.model.into(),
             model_id: self.optional("model_id", report).filter(|_| is_bedrock),
-            api_version: self.api_version(&aim.provider, report),
             region,
             buckets,
             project: is_vertex.then(|| self.vertex_project(identity.as_ref(), report)).flatten(),
@@ -218,6 +210,7 @@ impl<'a> Draft<'a> {
         let sections = (self.params, self.info);
         let about = about::of(&self.reading.options.prices, &asked, sections, self.written);
         let check = health_check::of(self.info, &aim.provider, &about, report);
+        self.check_mode(&aim.provider, report);
         About { check, ..about }
     }
 
@@ -228,119 +221,14 @@ impl<'a> Draft<'a> {
         pricing::of(&options.prices, asked, base_model, own, adjustments)
     }
 
-    /// `api_version`, or Azure's variable for it.
-    fn api_version(&self, provider: &str, report: &mut Report) -> Option<Arc<str>> {
+    /// The address's, `api_version`, or Azure's variable for it.
+    fn api_version(&self, aim: &Aim, report: &mut Report) -> Option<Arc<str>> {
         let written = report.text("litellm_params.api_version", self.params.get("api_version"));
         let variable = || self.environment.get("AZURE_API_VERSION");
-        let version = written.or_else(|| provider.starts_with("azure").then(variable).flatten());
+        let is_azure = aim.provider.starts_with("azure");
+        let written = aim.version.as_deref().or(written);
+        let version = written.or_else(|| is_azure.then(variable).flatten());
         version.filter(|version| !version.is_empty()).map(Into::into)
-    }
-
-    fn aim(&mut self, report: &mut Report) -> Option<Aim> {
-        let Some(node) = self.params.get("model").filter(|node| node.value_is_there()) else {
-            let message = format!("model `{}` has no litellm_params.model", self.group);
-            report.push(Diagnostic::error(Code::Missing, message).at(self.key.place, ""));
-            return None;
-        };
-        let options = self.reading.options;
-        let base_node = self.params.get("api_base").or_else(|| self.params.get("base_url"));
-        let base = self.needed("litellm_params.api_base", base_node, report);
-        let has_base = base_node.is_some_and(Node::value_is_there);
-        let forced = report
-            .text("litellm_params.custom_llm_provider", self.params.get("custom_llm_provider"));
-        let Some(model) = self.needed("litellm_params.model", Some(node), report) else {
-            // A list or map is an error already; an unset variable parks.
-            self.parked.as_ref()?;
-            return Some(self.nowhere(node));
-        };
-        let Some(to) = destination::of(model, forced, has_base, options) else {
-            report.push(destination::unclear(model, forced, has_base, node.place, options));
-            return None;
-        };
-        let (provider, model) = (to.provider.to_owned(), to.model.to_owned());
-        if let Some(why) = to.unserved {
-            let message = format!("provider `{provider}` is not served by this version: {why}");
-            self.park(Code::NotServed, message, node.place, report);
-            let base = base.unwrap_or_default().to_owned();
-            return Some(Aim { provider, model, base, key: None, served: false, responses: false });
-        }
-        let place = base_node.map_or(node.place, |node| node.place);
-        let located = !has_base && bedrock::is_bedrock(&provider);
-        let located = located.then(|| self.bedrock_base(&model, report));
-        let written = base.or(located.as_deref());
-        let base = self.base(&provider, written, has_base, place, report)?;
-        let key = self.key(&provider, has_base, node, report);
-        Some(Aim { provider, model, base, key, served: true, responses: to.responses })
-    }
-
-    /// Stands for a deployment whose model this node does not know.
-    fn nowhere(&self, model: &Node) -> Aim {
-        let model = model.variable.clone().unwrap_or_default();
-        let (provider, base) = (String::new(), String::new());
-        Aim { provider, model, base, key: None, served: true, responses: false }
-    }
-
-    fn base(
-        &mut self,
-        provider: &str,
-        written: Option<&str>,
-        has_base: bool,
-        place: Place,
-        report: &mut Report,
-    ) -> Option<String> {
-        if has_base && written.is_none() {
-            return self.parked.is_some().then(String::new);
-        }
-        let variable = |name: &str| self.environment.get(name);
-        let base = destination::base(provider, written, variable, self.reading.options);
-        let by_location = || vertex::is_vertex(provider).then(|| self.vertex_base(report));
-        let Some(base) = base.or_else(by_location) else {
-            let message = format!("provider `{provider}` needs an api_base");
-            let label = "add api_base: http://host:port/v1 to litellm_params";
-            report.push(Diagnostic::error(Code::Missing, message).at(place, label));
-            return None;
-        };
-        if let Err(why) = destination::callable(&base) {
-            let message = format!("api_base `{base}` cannot be called: {why}");
-            report.push(Diagnostic::error(Code::BadUrl, message).at(place, ""));
-            return None;
-        }
-        Some(base)
-    }
-
-    fn key(
-        &mut self,
-        provider: &str,
-        has_base: bool,
-        model: &Node,
-        report: &mut Report,
-    ) -> Option<Secret> {
-        let node = self.params.get("api_key").filter(|node| node.value_is_there());
-        if node.is_some() {
-            let is_first = self.parked.is_none();
-            let key = self.needed("litellm_params.api_key", node, report);
-            self.lacks_key |= is_first && self.parked.is_some();
-            return key.filter(|key| !key.is_empty()).map(Secret::new);
-        }
-        let (environment, options) = (self.environment, self.reading.options);
-        let variables = destination::key_variables(provider, has_base, options);
-        let set = |name: &&str| environment.get(name).filter(|key| !key.is_empty());
-        let key = variables.iter().find_map(set);
-        let needed = destination::needs_key(provider, has_base, options) && !self.has_own_key();
-        if let (None, Some(variable), true) = (key, variables.first(), needed) {
-            let message = format!("there is no api_key, and `{variable}` is not set");
-            let is_first = self.parked.is_none();
-            self.park(Code::UnsetVariable, message, model.place, report);
-            self.lacks_key = is_first;
-        }
-        key.map(Secret::new)
-    }
-
-    /// True if a header of the operator's carries the credential.
-    fn has_own_key(&self) -> bool {
-        let sections = ["headers", "extra_headers"].iter().filter_map(|name| self.params.get(name));
-        let mut headers = sections.filter_map(Node::as_map).flat_map(|map| &map.entries);
-        headers.any(|(key, _)| key.text.eq_ignore_ascii_case("authorization"))
     }
 
     /// A text without which the deployment cannot be called: an unset variable parks it.
@@ -404,6 +292,7 @@ impl<'a> Draft<'a> {
             }
             check::one(&[&keys::INFO], key, node, Unknown::Kept, report);
         }
+        let _: Option<u32> = self.count("max_retries", report);
     }
 
     fn headers(&mut self, report: &mut Report) -> Vec<(Arc<str>, Secret)> {

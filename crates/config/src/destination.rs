@@ -8,14 +8,14 @@ use crate::words;
 use crate::{Options, Provider};
 
 /// The provider of names that stand for OpenAI's own models, and of bare names with an address.
-const OPENAI: &str = "openai";
+pub(crate) const OPENAI: &str = "openai";
 const ANTHROPIC: &str = "anthropic";
 /// What says before a model's name that it is asked for responses, and of whose models it does.
 const RESPONSES: &str = "responses/";
 const ROUTED: [&str; 2] = ["azure", OPENAI];
 
 /// Starts of bare names that LiteLLM finds in its price table, and whose they are.
-const FAMILIES: &[(&str, &str)] = &[
+pub(crate) const FAMILIES: &[(&str, &str)] = &[
     ("babbage-", OPENAI),
     ("chatgpt-", OPENAI),
     ("claude-", ANTHROPIC),
@@ -99,8 +99,7 @@ pub(crate) fn of<'m>(
         return Some(to(OPENAI, model)).filter(|_| !is_slip(model, options));
     }
     let family = FAMILIES.iter().find(|(start, _)| model.starts_with(start));
-    let provider = family.map(|(_, provider)| *provider).or((model == "*").then_some(OPENAI));
-    provider.map(|provider| to(provider, model))
+    family.map(|(_, provider)| to(provider, model))
 }
 
 /// Whether `model`, which goes to an address of its own, begins with a provider's name mistyped rather

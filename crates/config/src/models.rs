@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dunlin_router::{Deployment, Group, KeyLimits, TeamGroups};
 use dunlin_types::DeploymentId;
 
+use crate::catch_all;
 use crate::check::{self, Unknown};
 use crate::deployment::{Draft, Timeouts, limits};
 use crate::diagnostic::{Code, Diagnostic, Place, Severity};
@@ -180,8 +181,14 @@ pub(crate) fn read(root: &Map, reading: &Reading<'_>, report: &mut Report) -> Mo
             Diagnostic::error(Code::Missing, "model_list is empty: nothing can be called");
         report.dangling(problem.at(key.place, "needs an entry with model_name and litellm_params"));
     }
-    for node in entries {
+    let (catch_alls, plain): (Vec<_>, Vec<_>) =
+        entries.iter().partition(|node| catch_all::is(node, reading));
+    for node in plain {
         entry(node, Origin::File, reading, &mut models, report);
+    }
+    let taken: BTreeSet<_> = models.groups.keys().cloned().collect();
+    for node in catch_alls {
+        catch_all::entry(node, &taken, reading, &mut models, report);
     }
     if !report.has_errors() {
         pricing::warn_of_unpriced(models.deployments(), report);

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use dunlin_router::PassThrough;
 use dunlin_types::{PicoUsd, Secret};
 use http::{HeaderName, HeaderValue, Method};
@@ -18,6 +20,9 @@ use crate::tree::{Map, Node};
 const LIST: &str = "general_settings.pass_through_endpoints";
 /// LiteLLM's `pass_through_request_timeout`.
 const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Headers that LiteLLM makes Langfuse's authorization of.
+const LANGFUSE: [&str; 2] = ["LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"];
 
 /// Paths of ours, with all that is below them.
 const OURS: &[&str] = &[
@@ -201,7 +206,7 @@ impl Entry<'_> {
         parked: &mut Option<Arc<str>>,
         report: &mut Report,
     ) -> Vec<(Arc<str>, Secret)> {
-        let mut headers = Vec::new();
+        let (mut headers, mut pair) = (Vec::new(), [const { None }; 2]);
         let Some((section, map)) = self.entry.find("headers") else { return headers };
         for (key, node) in
             &report.map(&name("headers"), Some(map)).unwrap_or(&Map::default()).entries
@@ -216,11 +221,25 @@ impl Entry<'_> {
             let Some(value) = report.text(&name("headers"), Some(node)) else { continue };
             let valid = HeaderName::from_bytes(key.text.as_bytes()).is_ok()
                 && HeaderValue::from_str(value).is_ok();
-            if valid {
+            if let Some(at) = LANGFUSE.iter().position(|name| *name == key.text) {
+                pair[at] = Some(value.to_owned());
+            } else if valid {
                 headers.push((key.text.as_str().into(), Secret::new(value)));
             } else {
                 let message = format!("`{}` is not a header that HTTP can carry", key.text);
                 report.push(Diagnostic::error(Code::WrongValue, message).at(section.place, ""));
+            }
+        }
+        match pair {
+            [Some(public), Some(secret)] => {
+                let both = BASE64_STANDARD.encode(format!("{public}:{secret}"));
+                headers.push(("Authorization".into(), Secret::new(format!("Basic {both}"))));
+            }
+            [None, None] => {}
+            _ if parked.is_some() => {}
+            _ => {
+                let message = format!("{} and {} go together", LANGFUSE[0], LANGFUSE[1]);
+                report.push(Diagnostic::error(Code::Missing, message).at(section.place, ""));
             }
         }
         headers

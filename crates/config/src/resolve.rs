@@ -65,13 +65,42 @@ pub(crate) fn resolve(
             }
         }
     }
+    headers(root, &mut |node| replace_inside(node, &environment));
     root.walk(&mut |node| replace(node, &environment, problems));
     environment
+}
+
+/// Visits the headers of `pass_through_endpoints`.
+fn headers(root: &mut Node, visit: &mut dyn FnMut(&mut Node)) {
+    let general = root.map_mut().and_then(|map| map.get_mut("general_settings"));
+    let list =
+        general.and_then(Node::map_mut).and_then(|map| map.get_mut("pass_through_endpoints"));
+    let Some(Node { value: Value::List(entries), .. }) = list else { return };
+    for entry in entries {
+        let headers = entry.map_mut().and_then(|map| map.get_mut("headers"));
+        let headers = headers.and_then(Node::map_mut).into_iter();
+        headers.flat_map(|map| &mut map.entries).for_each(|(_, node)| visit(node));
+    }
 }
 
 /// The variable that a value refers to.
 pub(crate) fn reference(node: &Node) -> Option<&str> {
     if let Value::Text(text) = &node.value { text.strip_prefix(PREFIX) } else { None }
+}
+
+/// In LiteLLM's headers a reference may follow other words, as in `bearer os.environ/KEY`; it ends
+/// with the value.
+fn replace_inside(node: &mut Node, environment: &Environment) {
+    let Value::Text(text) = &node.value else { return };
+    let Some((words, name)) = text.split_once(PREFIX).filter(|(words, _)| !words.is_empty()) else {
+        return;
+    };
+    let name = name.to_owned();
+    node.value = match environment.get(&name) {
+        Some(value) => Value::Text(format!("{words}{value}")),
+        None => Value::Null,
+    };
+    node.variable = Some(name);
 }
 
 pub(crate) fn replace(node: &mut Node, environment: &Environment, problems: &mut Vec<Diagnostic>) {

@@ -18,6 +18,7 @@ mod allowances;
 mod callbacks;
 mod clouds;
 mod documented;
+mod drop_in;
 mod edits;
 mod grants;
 mod health_checks;

@@ -82,6 +82,10 @@ impl Node {
         if let Value::Map(map) = &self.value { Some(map) } else { None }
     }
 
+    pub(crate) fn map_mut(&mut self) -> Option<&mut Map> {
+        if let Value::Map(map) = &mut self.value { Some(map) } else { None }
+    }
+
     pub(crate) fn items(&self) -> &[Node] {
         if let Value::List(items) = &self.value { items } else { &[] }
     }
