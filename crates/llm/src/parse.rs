@@ -19,9 +19,11 @@ use crate::request::{ChatRequest, Edit, Facts, Name, Text};
 use crate::tool_models::ToolModels;
 
 mod bad;
+pub(crate) mod bounds;
 mod heard;
 
 pub use bad::BadRequest;
+use bounds::Bounds;
 pub(crate) use heard::{Heard, heard};
 
 /// What a model reads beside its prompt, and may be as long: instructions, tools, documents to rank.
@@ -113,7 +115,8 @@ fn text(body: &[u8]) -> Result<&str, BadRequest> {
 fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Facts, BadRequest> {
     let members = members(text).map_err(|error| not_an_object(text, &error))?;
     refuse_duplicates(&members)?;
-    let reader = Reader::of(endpoint, text, &members)?;
+    let mut reader = Reader::of(endpoint, text, &members)?;
+    reader.bounds.without(&reader.extras.additional_drop_params);
     let path_model = path_model.or(endpoint.default_model());
     let path_model = reader.model.is_none().then_some(path_model).flatten();
     let (model, model_edit) = match (reader.model, path_model) {
@@ -155,11 +158,9 @@ fn read(endpoint: Endpoint, text: &str, path_model: Option<&str>) -> Result<Fact
         stream: reader.stream.is_some() || endpoint == Endpoint::StreamGenerateContent,
         usage_wish,
         hides_usage: false,
-        // Of two bounds the provider may go by either.
-        max_output: (!reader.is_bound_unclear)
-            .then_some(reader.max_completion_tokens.max(reader.max_tokens))
-            .flatten(),
-        choices: reader.choices,
+        max_output: reader.bounds.most(),
+        choices: reader.bounds.choices,
+        most_choices: reader.bounds.most_choices(),
         prompts: prompts(endpoint, &text[prompt.range()]),
         prompt,
         prompt_tokens: prompt_tokens(&text.as_bytes()[prompt.range()]) + reader.beside,
@@ -191,12 +192,8 @@ struct Reader<'a> {
     prompt: Option<Span>,
     /// Of what belongs to the prompt and stands beside it.
     beside: Tokens,
-    max_tokens: Option<Tokens>,
     has_max_tokens: bool,
-    max_completion_tokens: Option<Tokens>,
-    /// A bound is no whole number: what the provider makes of it, nobody knows.
-    is_bound_unclear: bool,
-    choices: u32,
+    bounds: Bounds,
     labels: LabelReader,
     extras: Extras,
     tool_models: ToolModels,
@@ -219,11 +216,8 @@ impl<'a> Reader<'a> {
             stream: None,
             prompt: None,
             beside: Tokens(0),
-            max_tokens: (!endpoint.is_chat()).then_some(Tokens(0)),
             has_max_tokens: false,
-            max_completion_tokens: None,
-            is_bound_unclear: false,
-            choices: 1,
+            bounds: Bounds::new(endpoint),
             labels: LabelReader::default(),
             extras: Extras::default(),
             tool_models: ToolModels::default(),
@@ -253,16 +247,17 @@ impl<'a> Reader<'a> {
                 _ => return Err(self.invalid(member, "a boolean")),
             },
             Role::Prompt => self.prompt = (!is_null).then_some(at),
-            Role::MaxTokens => {
-                self.max_tokens = self.bound(member)?;
-                self.has_max_tokens = !is_null;
-                self.is_bound_unclear |= !is_null && self.max_tokens.is_none();
+            Role::MaxTokens | Role::MaxCompletionTokens => {
+                self.check_bound(member)?;
+                self.has_max_tokens |= !is_null && member.name == "max_tokens";
+                // Servers that have responses do not read the names of chats there.
+                if self.endpoint == Endpoint::Responses && member.name != "max_output_tokens" {
+                    self.bounds.beside(&member.name, value);
+                } else {
+                    self.bounds.own(value);
+                }
             }
-            Role::MaxCompletionTokens => {
-                self.max_completion_tokens = self.bound(member)?;
-                self.is_bound_unclear |= !is_null && self.max_completion_tokens.is_none();
-            }
-            Role::Choices => self.choices = self.choices.max(self.answers(member)?),
+            Role::Choices => self.bounds.choices = self.bounds.choices.max(self.answers(member)?),
             Role::Label(label) => {
                 let taken = self.labels.take(label, &member.name, value);
                 taken.map_err(|expected| self.invalid(member, expected))?;
@@ -321,21 +316,27 @@ impl<'a> Reader<'a> {
         if let Some(expected) = self.tool_models.fault() {
             return Err(self.invalid(member, expected));
         }
-        if self.endpoint.dialect() == Dialect::Gemini {
-            self.gemini_bounds(member)?;
+        if !self.endpoint.is_chat() {
+            return Ok(());
         }
-        if member.name == "top_logprobs" && self.endpoint.is_chat() {
-            self.bound(member)?;
+        if self.endpoint.dialect() == Dialect::Gemini
+            && is_spelled(&member.name, "generationConfig")
+        {
+            return self.gemini_bounds(member.value);
+        }
+        self.bounds.beside(&member.name, member.value);
+        if member.name == "top_logprobs" {
+            self.check_bound(member)?;
         }
         Ok(())
     }
 
     /// A bound on what is counted. Local servers are told by -1 that there is none.
-    fn bound(&self, member: &Member<'_>) -> Result<Option<Tokens>, BadRequest> {
+    fn check_bound(&self, member: &Member<'_>) -> Result<(), BadRequest> {
         if !matches!(member.value, "null" | "-1") && count(member.value).is_none() {
             return Err(self.invalid(member, COUNT));
         }
-        Ok(member.value.parse().ok().map(Tokens))
+        Ok(())
     }
 
     /// How many answers `n` asks for, or `best_of`, which may be 0.
@@ -346,15 +347,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Google's bounds stand one level down. A bound that is no number is for Google to refuse.
-    fn gemini_bounds(&mut self, config: &Member<'_>) -> Result<(), BadRequest> {
-        if !is_spelled(&config.name, "generationConfig") {
-            return Ok(());
-        }
-        for member in members(config.value).unwrap_or_default() {
+    fn gemini_bounds(&mut self, config: &str) -> Result<(), BadRequest> {
+        for member in members(config).unwrap_or_default() {
             if is_spelled(&member.name, "maxOutputTokens") {
-                self.max_tokens = member.value.parse().ok().map(Tokens);
+                self.bounds.own(member.value);
             } else if is_spelled(&member.name, "candidateCount") {
-                self.choices = self.choices.max(self.answers(&member)?);
+                self.bounds.choices = self.bounds.choices.max(self.answers(&member)?);
+            } else {
+                self.bounds.beside(&member.name, member.value);
             }
         }
         Ok(())

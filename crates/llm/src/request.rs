@@ -56,6 +56,7 @@ pub(crate) struct Facts {
     pub(crate) hides_usage: bool,
     pub(crate) max_output: Option<Tokens>,
     pub(crate) choices: u32,
+    pub(crate) most_choices: u32,
     /// Prompts, each of which is answered.
     pub(crate) prompts: u32,
     pub(crate) prompt: Span,
@@ -232,7 +233,7 @@ impl ChatRequest {
         self.facts.usage_wish == Some(true)
     }
 
-    /// The text field of that name, if it is an upload.
+    /// The text field of that name of an upload.
     pub(crate) fn form_field(&self, name: &str) -> Option<&str> {
         multipart::text_field(&self.body, self.content_type.as_deref()?, name)
     }
@@ -275,7 +276,7 @@ impl ChatRequest {
             && responses::asks_for_background(self.text())
     }
 
-    /// The client's bound on the tokens of each choice; zero for embeddings, `None` if unbounded.
+    /// The client's largest bound on the tokens of each choice; zero for embeddings, `None` without.
     #[must_use]
     pub fn max_output(&self) -> Option<Tokens> {
         self.facts.max_output
@@ -287,10 +288,10 @@ impl ChatRequest {
         self.facts.choices
     }
 
-    /// How many answers are generated in all: [`Self::choices`] for each prompt.
+    /// How many answers are generated at most, to all prompts, by whichever words a provider obeys.
     #[must_use]
     pub fn answers(&self) -> u64 {
-        u64::from(self.facts.choices) * u64::from(self.facts.prompts)
+        u64::from(self.facts.most_choices) * u64::from(self.facts.prompts)
     }
 
     /// Prompt tokens, guessed: a quarter of the bytes of its JSON, with each inline file as 1,000.
@@ -305,8 +306,7 @@ impl ChatRequest {
         &self.facts.tool_models
     }
 
-    /// What the body asks of the gateway itself. Headers are not in it yet:
-    /// [`Extras::with_headers`].
+    /// What the body asks of the gateway itself, still without [`Extras::with_headers`].
     #[must_use]
     pub fn extras(&self) -> &Extras {
         &self.facts.extras

@@ -8,6 +8,7 @@ use dunlin_types::{Networks, Secret, Source, Tls, Tokens};
 
 use crate::client_auth::ClientAuth;
 use crate::form::CachePoint;
+use crate::parse::bounds::is_of_bound;
 
 /// One deployment, as a provider needs to know it.
 #[derive(Clone, Debug, Default)]
@@ -117,4 +118,12 @@ pub struct ParamRules {
     pub allow: Vec<Arc<str>>,
     /// `modify_params`: what a strict provider refuses is mended.
     pub mend: bool,
+}
+
+impl ParamRules {
+    /// Whether the bound on an answer is left out, whatever the client says.
+    #[must_use]
+    pub fn drops_bound(&self) -> bool {
+        self.always_drop.iter().any(|path| is_of_bound(path))
+    }
 }

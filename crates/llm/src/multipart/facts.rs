@@ -132,6 +132,7 @@ impl<'a> FormReader<'a> {
             hides_usage: false,
             max_output: Some(Tokens(0)),
             choices,
+            most_choices: choices,
             prompts: 1,
             prompt,
             prompt_tokens: prompt_tokens(&body[prompt.range()]),

@@ -228,7 +228,8 @@ impl<'a> Estimate<'a> {
         let times = |tokens: Tokens| Tokens(tokens.0.saturating_mul(chat.answers()));
         let (likely, most) = if chat.endpoint().is_chat() {
             let likely = likely.unwrap_or(ASSUMED_OUTPUT.min(longest));
-            (times(likely), times(chat.max_output().unwrap_or(longest)))
+            let bound = chat.max_output().filter(|_| !deployment.target.params.drops_bound());
+            (times(likely), times(bound.unwrap_or(longest)))
         } else {
             (Tokens(0), most_media.made)
         };
