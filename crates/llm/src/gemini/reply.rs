@@ -125,7 +125,7 @@ fn contents(candidates: &str) -> Vec<&str> {
 /// conversation are alike.
 pub(super) struct Calls {
     prefix: String,
-    pub(super) count: u32,
+    count: u32,
 }
 
 impl Calls {

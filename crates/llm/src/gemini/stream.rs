@@ -23,9 +23,10 @@ use crate::stream::{BadFrame, Chunk, StreamEvent};
 pub struct StreamReader {
     started: bool,
     calls: Option<Calls>,
-    /// Candidates that have begun and not ended, and those that call a function.
+    /// Candidates that have begun and not ended.
     open: Vec<u32>,
-    calling: Vec<u32>,
+    /// How often each has called a function.
+    called: BTreeMap<u32, u32>,
     /// Calls whose arguments are being streamed, one of a candidate.
     partial: BTreeMap<u32, Partial>,
     ended_any: bool,
@@ -180,7 +181,7 @@ impl StreamReader {
             self.end_call(choice, out);
             self.open.retain(|open| *open != choice);
             self.ended_any = true;
-            let finish = finish_named(&word, self.calling.contains(&choice));
+            let finish = finish_named(&word, self.called.contains_key(&choice));
             out.push(Delta::Finish { choice, finish });
         }
         Ok(())
@@ -196,12 +197,11 @@ impl StreamReader {
         if !said.name.is_empty() || !self.partial.contains_key(&choice) {
             self.end_call(choice, out);
             let calls = self.calls.as_mut().expect("made with the first frame");
-            let call = calls.count;
             let made = calls.take(wire).expect("it is a call");
             let (id, name, signature) = (made.id, made.name, made.signature);
-            if !self.calling.contains(&choice) {
-                self.calling.push(choice);
-            }
+            let called = self.called.entry(choice).or_default();
+            let call = *called;
+            *called += 1;
             out.push(Delta::ToolCall { choice, call, id, name, signature });
             if pieces.is_empty() && !goes_on {
                 out.push(Delta::Arguments { choice, call, text: made.arguments });

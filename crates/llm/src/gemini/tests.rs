@@ -337,6 +337,27 @@ fn thoughts_that_a_model_counts_among_its_words_are_not_counted_twice() {
 }
 
 #[test]
+fn calls_are_numbered_within_each_of_several_answers() {
+    let call = |name| json!({"parts": [{"functionCall": {"name": name, "args": {}}}]});
+    let answers = json!({"candidates": [
+        {"content": call("f"), "index": 0}, {"content": call("g"), "index": 1},
+        {"content": call("h"), "index": 1, "finishReason": "STOP"},
+    ]});
+    let mut events = Vec::new();
+    StreamReader::default().read(frame(&answers.to_string()), &mut events).expect("a frame");
+    let calls: Vec<_> = events
+        .iter()
+        .filter_map(|event| {
+            let StreamEvent::Delta(Delta::ToolCall { choice, call, id, .. }) = event else {
+                return None;
+            };
+            Some((*choice, *call, id.as_str()))
+        })
+        .collect();
+    assert_eq!(calls, [(0, 0, "call_gemini_0"), (1, 0, "call_gemini_1"), (1, 1, "call_gemini_2")]);
+}
+
+#[test]
 fn how_likely_words_were_is_told_in_streams_both_ways() {
     const SAID: &str = r#"{"candidates":[{"content":{"parts":[{"text":"x"}]},"finishReason":"STOP","logprobsResult":{"chosenCandidates":[{"token":"x","logProbability":-0.5}],"topCandidates":[{"candidates":[{"token":"y","logProbability":-1.5}]}]}}]}"#;
     let (mut events, mut out) = (Vec::new(), Vec::new());
