@@ -9,7 +9,7 @@ use crate::answers::{choices, prompts_in};
 use crate::bound::BOUND_NAMES;
 use crate::estimate::{prompt_tokens, tokens_in, words_in};
 use crate::json::{Member, members, string};
-use crate::{edit, responses, usage};
+use crate::{edit, usage};
 
 mod beside;
 mod labels;
@@ -102,11 +102,8 @@ pub fn used_in_line(line: &[u8]) -> Option<(Usage, bool)> {
     let line: PeekLine<'_> = serde_json::from_slice(line).ok()?;
     let text = line.response?.body.get();
     let body: PeekBody<'_> = serde_json::from_str(text).ok()?;
-    let counted = body
-        .usage
-        .and_then(|counted| usage::read(counted.get()).or_else(|| responses::read_usage(counted)))
-        .and_then(Usage::if_credible);
-    if let Some(counted) = counted {
+    let counted = body.usage.and_then(|counted| usage::read(counted.get()));
+    if let Some(counted) = counted.and_then(Usage::if_credible) {
         return Some((counted, false));
     }
     if body.error.is_some_and(|error| error.get() != "null") {

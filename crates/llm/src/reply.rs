@@ -289,7 +289,7 @@ fn written(output: &str) -> String {
 impl From<Reply> for ChatReply {
     fn from(reply: Reply) -> Self {
         let (id, usage) = (reply.id.as_deref().map(Into::into), reply.usage.clone());
-        let tier = reply.service_tier.as_deref().and_then(Tier::named).or(reply.served_in);
+        let tier = reply.tier();
         Self { body: Body::Form(Box::new(reply)), id, usage, told: None, tier }
     }
 }

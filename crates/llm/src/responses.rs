@@ -36,7 +36,6 @@ pub use turn::{
 pub use write::write_chat;
 
 pub(crate) use kept::asks_for_background;
-pub(crate) use native::read_usage;
 pub(crate) use read::read_chat;
 pub(crate) use reply::{usage_json, write_reply};
 pub(crate) use writer::{EventWriter, error_frame};

@@ -41,6 +41,17 @@ impl Tier {
         })
     }
 
+    /// OpenAI's name of it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Standard => "default",
+            Self::Flex => "flex",
+            Self::Priority => "priority",
+            Self::Ultrafast => "ultrafast",
+            Self::Batch => "batch",
+        }
+    }
+
     /// From the JSON text of a member, if it is one.
     pub(crate) fn of(value: Option<&RawValue>) -> Option<Self> {
         Self::named(&string(value?.get())?)

@@ -27,6 +27,11 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// The tier that served it, if the provider says.
+    pub(crate) fn tier(&self) -> Option<Tier> {
+        self.service_tier.as_deref().and_then(Tier::named).or(self.served_in)
+    }
+
     /// The text that the model wrote, for when the provider does not count.
     pub(crate) fn output_text(&self) -> String {
         let parts = self.choices.iter().flat_map(|choice| &choice.parts);

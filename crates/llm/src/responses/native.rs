@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use dunlin_types::{Tokens, Usage};
+use dunlin_types::Usage;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -17,6 +17,7 @@ use crate::stream::{BadFrame, Chunk, StreamEvent};
 use crate::tier::Tier;
 use crate::tool_models::drawn;
 use crate::tools::Tools;
+use crate::usage;
 
 #[derive(Deserialize)]
 struct Peek<'a> {
@@ -59,24 +60,6 @@ struct PeekEvent<'a> {
     delta: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-struct WireUsage {
-    #[serde(default, deserialize_with = "crate::lenient::count")]
-    input_tokens: Option<u64>,
-    #[serde(default, deserialize_with = "crate::lenient::count")]
-    output_tokens: Option<u64>,
-    input_tokens_details: Option<Details>,
-    output_tokens_details: Option<Details>,
-}
-
-#[derive(Default, Deserialize)]
-struct Details {
-    #[serde(default, deserialize_with = "crate::lenient::count")]
-    cached_tokens: Option<u64>,
-    #[serde(default, deserialize_with = "crate::lenient::count")]
-    reasoning_tokens: Option<u64>,
-}
-
 /// What a response used: its `usage`, and calls of its provider's tools, which are items of its output.
 pub(super) fn used(usage: Option<&RawValue>, body: &[u8]) -> Option<Usage> {
     let usage = read_usage(usage?)?;
@@ -97,17 +80,8 @@ fn with_drawn(usage: Usage, tool_usage: Option<&RawValue>, tools: Option<&RawVal
     }
 }
 
-pub(crate) fn read_usage(wire: &RawValue) -> Option<Usage> {
-    let wire: WireUsage = serde_json::from_str(wire.get()).ok()?;
-    let count = |number: Option<u64>| Tokens(number.unwrap_or(0));
-    let usage = Usage {
-        prompt: Tokens(wire.input_tokens?),
-        cached: count(wire.input_tokens_details.unwrap_or_default().cached_tokens),
-        completion: count(wire.output_tokens),
-        reasoning: count(wire.output_tokens_details.unwrap_or_default().reasoning_tokens),
-        ..Usage::default()
-    };
-    usage.if_any()
+fn read_usage(wire: &RawValue) -> Option<Usage> {
+    usage::read(wire.get())
 }
 
 /// Reads a whole response; keeps its bytes. One that failed is the provider's error.

@@ -12,6 +12,7 @@ use crate::responses::items::{
 };
 use crate::responses::references::item_id;
 use crate::responses::tools::client_tools;
+use crate::tier::Tier;
 
 /// The fields of a request that its response repeats, and what they are if they were not sent.
 const REPEATED: &[(&str, &str)] = &[
@@ -65,12 +66,13 @@ impl Status {
     }
 }
 
-/// The response object with `output`.
+/// The response object with `output`, served in `tier` where that is known.
 pub(super) fn response(
     stamp: Stamp<'_>,
     status: Status,
     output: Vec<Value>,
     usage: Option<&Usage>,
+    tier: Option<Tier>,
 ) -> Value {
     let mut wire = Map::new();
     let previous = stamp.turn.and_then(|turn| turn.previous.clone());
@@ -98,6 +100,9 @@ pub(super) fn response(
         let value = value.expect("a default is JSON");
         wire.insert((*name).to_owned(), value);
     }
+    if let Some(tier) = tier {
+        wire.insert("service_tier".to_owned(), tier.word().into());
+    }
     wire.insert("store".to_owned(), is_stored.into());
     wire.insert("usage".to_owned(), usage.map_or(Value::Null, usage_json));
     Value::Object(wire)
@@ -106,7 +111,10 @@ pub(super) fn response(
 pub(crate) fn usage_json(usage: &Usage) -> Value {
     json!({
         "input_tokens": usage.prompt.0,
-        "input_tokens_details": {"cached_tokens": usage.cached.0},
+        "input_tokens_details": {
+            "cached_tokens": usage.cached.0,
+            "cache_write_tokens": usage.cache_write.0,
+        },
         "output_tokens": usage.completion.0,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning.0},
         "total_tokens": usage.total().0,
@@ -119,7 +127,7 @@ pub(crate) fn write_reply(reply: &Reply, stamp: Stamp<'_>) -> Bytes {
     let choice = reply.choices.first();
     let status = choice.map_or(Status::Completed, |choice| Status::of(&choice.finish));
     let output = choice.map(|choice| output(choice, stamp, status)).unwrap_or_default();
-    let response = response(stamp, status, output, reply.usage.as_ref());
+    let response = response(stamp, status, output, reply.usage.as_ref(), reply.tier());
     Bytes::from(serde_json::to_vec(&response).expect("values are always JSON"))
 }
 

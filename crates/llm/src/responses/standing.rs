@@ -41,7 +41,7 @@ impl<'a> Standing<'a> {
 /// The response object of a request that has no answer.
 #[must_use]
 pub fn standing(stamp: Stamp<'_>, how: Standing<'_>) -> Bytes {
-    let mut response = response(stamp, Status::InProgress, Vec::new(), None);
+    let mut response = response(stamp, Status::InProgress, Vec::new(), None, None);
     apply(&mut response, how);
     written(&response)
 }
@@ -49,7 +49,7 @@ pub fn standing(stamp: Stamp<'_>, how: Standing<'_>) -> Bytes {
 /// The events that begin the stream of a response whose answer has not begun.
 #[must_use]
 pub fn announced(stamp: Stamp<'_>) -> Bytes {
-    let mut queued = response(stamp, Status::InProgress, Vec::new(), None);
+    let mut queued = response(stamp, Status::InProgress, Vec::new(), None, None);
     apply(&mut queued, Standing::Queued);
     let mut out = Vec::new();
     for (number, kind) in (0..ANNOUNCED).zip(["response.created", "response.queued"]) {

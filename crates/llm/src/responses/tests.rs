@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::form::{
     Chat, Choice, Delta, Finish, Format, Json, Part, PartKind, Reply, Role, ToolCall,
 };
+use crate::tier::Tier;
 use crate::{BadRequest, Endpoint, Stamp, StreamEvent, parse};
 
 fn form(body: &Value) -> Result<Chat, BadRequest> {
@@ -221,6 +222,42 @@ fn a_providers_own_response_passes_with_nothing_changed_but_the_model() {
         r#"{"id":"resp_1","status":"failed","error":{"code":"server_error","message":"no"}}"#;
     let failed = super::parse_reply(Bytes::from_static(failed.as_bytes())).unwrap().unwrap_err();
     assert_eq!((failed.code.as_deref(), &*failed.message), (Some("server_error"), "no"));
+}
+
+#[test]
+fn what_was_written_to_a_cache_is_counted_and_told() {
+    let response = r#"{"id":"resp_1","output":[],"service_tier":"priority","usage":{
+        "input_tokens":50,"input_tokens_details":{"cached_tokens":10,"cache_write_tokens":20},
+        "output_tokens":3,"total_tokens":53}}"#;
+    let whole = super::parse_reply(Bytes::from_static(response.as_bytes())).unwrap().unwrap();
+    let used = whole.usage().unwrap();
+    assert_eq!((used.prompt, used.cached, used.cache_write), (Tokens(50), Tokens(10), Tokens(20)));
+    let compact = response.replace('\n', "");
+    let last = format!(r#"data: {{"type":"response.completed","response":{compact}}}"#);
+    let StreamEvent::Chunk(last) = &events_of(&[&format!("{last}\n\n")])[0] else {
+        panic!("{last}")
+    };
+    assert_eq!(last.usage(), whole.usage());
+
+    let tier = Some("priority".to_owned());
+    let reply = Reply { usage: whole.usage(), service_tier: tier, ..Reply::default() };
+    let told = Endpoint::Responses.write_reply(&reply, STAMP);
+    let mut writer = Endpoint::Responses.stream_writer(STAMP, false);
+    let mut out = Vec::new();
+    for delta in [
+        Delta::Start { id: None, model: None, usage: None },
+        Delta::Served(Tier::Priority),
+        Delta::Usage(whole.usage().unwrap()),
+    ] {
+        writer.write(delta, &mut out);
+    }
+    writer.finish(&mut out);
+    for told in [told, super::last_response(&out).unwrap()] {
+        let told: Value = serde_json::from_slice(&told).unwrap();
+        let details = &told["usage"]["input_tokens_details"];
+        assert_eq!(details, &json!({"cached_tokens": 10, "cache_write_tokens": 20}));
+        assert_eq!(told["service_tier"], "priority");
+    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ use crate::responses::reply::{Status, response};
 use crate::responses::tools::client_tools;
 use crate::responses::turn::Turn;
 use crate::sse::write_event;
+use crate::tier::Tier;
 
 /// How many events are sent before an answer begins, of a response that is queued.
 pub(super) const ANNOUNCED: u64 = 2;
@@ -100,6 +101,7 @@ pub(crate) struct EventWriter {
     done: Vec<Value>,
     status: Status,
     usage: Option<Usage>,
+    tier: Option<Tier>,
     /// Characters of the messages that are done.
     said: u64,
 }
@@ -119,6 +121,7 @@ impl EventWriter {
             done: Vec::new(),
             status: Status::Completed,
             usage: None,
+            tier: None,
             said: 0,
         }
     }
@@ -142,7 +145,8 @@ impl EventWriter {
 
     fn response_event(&mut self, out: &mut Vec<u8>, kind: &str, status: Status) {
         let output = self.done.clone();
-        let response = response(self.stamp(), status, output, self.usage.as_ref());
+        let usage = self.usage.as_ref();
+        let response = response(self.stamp(), status, output, usage, self.tier);
         self.event(out, kind, json!({"response": response}));
     }
 
@@ -404,7 +408,7 @@ impl EventWriter {
             Delta::Citation { choice: 0, citation } => self.cite(&citation, out),
             Delta::Finish { choice: 0, finish } => self.finished(&finish),
             Delta::Usage(usage) => self.usage = Some(usage),
-            Delta::Served(_) => {}
+            Delta::Served(tier) => self.tier = Some(tier),
             Delta::Logprobs { choice: 0, logprobs: more } => {
                 if let Open::Words { logprobs, .. } = &mut self.open {
                     logprobs.extend(likely(&more));
