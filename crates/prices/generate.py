@@ -28,6 +28,7 @@ KINDS = {
     "cache_read_input_image_token_cost": "read-image",
     "cache_creation_input_token_cost": "write",
     "cache_creation_input_token_cost_above_1hr": "write1h",
+    "cache_creation_input_token_cost_above_12hr": "write12h",
     "input_cost_per_audio_token": "in-audio",
     "input_cost_per_image_token": "in-image",
     "output_cost_per_token": "out",
@@ -44,6 +45,7 @@ KINDS = {
     "output_cost_per_pixel": "out-pixel",
     "input_cost_per_query": "query",
     "ocr_cost_per_page": "page",
+    "google_maps_grounding_cost_per_query": "maps",
 }
 WORDS = [*KINDS.values(), "search", "search-low", "search-high"]
 # What a tier leaves out costs its own input or output rate.
@@ -245,7 +247,7 @@ def line(name, model):
         model.get("deprecation_date") or "-",
     ]
     fields += [written(rate, rates[rate]) for rate in sorted(rates, key=order)]
-    if ("search", 0, "") in rates and searches_once(name, model):
+    if {("search", 0, ""), ("maps", 0, "")} & rates.keys() and searches_once(name, model):
         fields.append("searches-once")
     own = model.get("provider_specific_entry") or {}
     fields += [f"{word}={own[key]:g}" for key, word in PREMIUMS.items() if key in own]

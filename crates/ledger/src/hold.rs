@@ -76,6 +76,7 @@ impl TokenRates {
             Kind::CacheReadImage => self.cache_read_image,
             Kind::CacheWrite => self.cache_write,
             Kind::CacheWrite1h => self.cache_write_1h,
+            Kind::CacheWrite12h => self.cache_write_12h,
             Kind::InputAudio => self.input_audio,
             Kind::InputImage => self.input_image,
             Kind::Output => self.output,
@@ -96,7 +97,8 @@ impl TokenRates {
             | Kind::FileSearch
             | Kind::CodeSession
             | Kind::WebSearchLow
-            | Kind::WebSearchHigh => PicoUsd(0),
+            | Kind::WebSearchHigh
+            | Kind::MapSearch => PicoUsd(0),
         }
     }
 }

@@ -47,6 +47,7 @@ pub(crate) struct TokenRates {
     pub(crate) cache_read_image: PicoUsd,
     pub(crate) cache_write: PicoUsd,
     pub(crate) cache_write_1h: PicoUsd,
+    pub(crate) cache_write_12h: PicoUsd,
     pub(crate) input_audio: PicoUsd,
     pub(crate) input_image: PicoUsd,
     pub(crate) output: PicoUsd,
@@ -70,6 +71,7 @@ pub(crate) struct UnitRates {
     pub(crate) web_search: PicoUsd,
     pub(crate) web_search_low: PicoUsd,
     pub(crate) web_search_high: PicoUsd,
+    pub(crate) map_search: PicoUsd,
     /// However often a request searched, it did so once.
     pub(crate) searches_once: bool,
     pub(crate) file_search: PicoUsd,
@@ -230,7 +232,9 @@ impl TokenRates {
         let mut left = usage.prompt.0;
         let cached = take(&mut left, usage.cached);
         let written = take(&mut left, usage.cache_write);
-        let hour = usage.cache_write_1h.0.min(written);
+        let mut briefly = written;
+        let hour = take(&mut briefly, usage.cache_write_1h);
+        let half_day = take(&mut briefly, usage.cache_write_12h);
         let mut read = cached;
         let read_audio = take(&mut read, usage.cached_audio);
         let read_image = take(&mut read, usage.cached_image);
@@ -239,8 +243,9 @@ impl TokenRates {
         parts.cache_read = self.cache_read.times(read)
             + self.cache_read_audio.times(read_audio)
             + self.cache_read_image.times(read_image);
-        parts.cache_creation =
-            self.cache_write.times(written - hour) + self.cache_write_1h.times(hour);
+        parts.cache_creation = self.cache_write.times(briefly)
+            + self.cache_write_1h.times(hour)
+            + self.cache_write_12h.times(half_day);
         parts.input = parts.cache_read
             + parts.cache_creation
             + self.input_audio.times(audio)
@@ -298,8 +303,9 @@ impl UnitRates {
             SearchSize::High => self.web_search_high,
         };
         let web_searches = units.web_searches.max(usage.web_searches);
-        let web_searches = if self.searches_once { web_searches.min(1) } else { web_searches };
-        parts.tools = (web_search.times(web_searches))
+        let charged = |count: u64| if self.searches_once { count.min(1) } else { count };
+        parts.tools = (web_search.times(charged(web_searches)))
+            .saturating_add(self.map_search.times(charged(usage.map_searches)))
             .saturating_add(self.file_search.times(units.file_searches.max(usage.file_searches)))
             .saturating_add(self.code_session.times(units.code_sessions.max(usage.code_sessions)));
     }

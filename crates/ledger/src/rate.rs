@@ -16,6 +16,8 @@ pub enum Kind {
     CacheWrite,
     /// A prompt token written to the provider's cache for an hour.
     CacheWrite1h,
+    /// The same, for twelve hours.
+    CacheWrite12h,
     /// A prompt token of audio.
     InputAudio,
     /// A prompt token of an image.
@@ -58,6 +60,8 @@ pub enum Kind {
     WebSearchLow,
     /// The same at the high one.
     WebSearchHigh,
+    /// A search of maps made by a chat model.
+    MapSearch,
 }
 
 /// How soon the provider answers, which some sell at other rates.
@@ -89,13 +93,14 @@ pub struct Rate {
 
 impl Kind {
     /// All of them, in their order.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::Input,
         Self::CacheRead,
         Self::CacheReadAudio,
         Self::CacheReadImage,
         Self::CacheWrite,
         Self::CacheWrite1h,
+        Self::CacheWrite12h,
         Self::InputAudio,
         Self::InputImage,
         Self::Output,
@@ -117,6 +122,7 @@ impl Kind {
         Self::CodeSession,
         Self::WebSearchLow,
         Self::WebSearchHigh,
+        Self::MapSearch,
     ];
 
     /// LiteLLM's name for its rate in US dollars. Searches of the web have none of their own: they
@@ -130,6 +136,7 @@ impl Kind {
             Self::CacheReadImage => "cache_read_input_image_token_cost",
             Self::CacheWrite => "cache_creation_input_token_cost",
             Self::CacheWrite1h => "cache_creation_input_token_cost_above_1hr",
+            Self::CacheWrite12h => "cache_creation_input_token_cost_above_12hr",
             Self::InputAudio => "input_cost_per_audio_token",
             Self::InputImage => "input_cost_per_image_token",
             Self::Output => "output_cost_per_token",
@@ -152,6 +159,7 @@ impl Kind {
             Self::CodeSession => "code_interpreter_cost_per_session",
             Self::WebSearchLow => "search_context_size_low",
             Self::WebSearchHigh => "search_context_size_high",
+            Self::MapSearch => "google_maps_grounding_cost_per_query",
         }
     }
 
@@ -298,7 +306,12 @@ mod tests {
             ("output_cost_per_image", rate(Kind::OutputPicture, 0, Service::Standard)),
             ("output_cost_per_image_token", rate(Kind::OutputImage, 0, Service::Standard)),
             ("ocr_cost_per_page", rate(Kind::Page, 0, Service::Standard)),
-            ("cache_creation_input_token_cost_above_12hr", None),
+            (
+                "cache_creation_input_token_cost_above_12hr_above_272k_tokens_flex",
+                rate(Kind::CacheWrite12h, 272_000, Service::Flex),
+            ),
+            ("cache_creation_input_token_cost_above_13hr", None),
+            ("google_maps_grounding_cost_per_query", rate(Kind::MapSearch, 0, Service::Standard)),
             ("input_cost_per_token_ultrafast", rate(Kind::Input, 0, Service::Ultrafast)),
             ("input_cost_per_audio_per_second", None),
             ("output_cost_per_second_1080p", None),

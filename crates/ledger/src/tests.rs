@@ -57,6 +57,7 @@ fn every_kind_of_token_has_its_rate_and_is_charged_once() {
         cached: Tokens(100),
         cache_write: Tokens(200),
         cache_write_1h: Tokens(50),
+        cache_write_12h: Tokens(30),
         prompt_audio: Tokens(10),
         prompt_image: Tokens(20),
         completion: Tokens(500),
@@ -70,6 +71,7 @@ fn every_kind_of_token_has_its_rate_and_is_charged_once() {
         ("cache_read_input_token_cost", 2),
         ("cache_creation_input_token_cost", 3),
         ("cache_creation_input_token_cost_above_1hr", 4),
+        ("cache_creation_input_token_cost_above_12hr", 7),
         ("input_cost_per_audio_token", 5),
         ("input_cost_per_image_token", 6),
         ("output_cost_per_token", 10),
@@ -80,8 +82,8 @@ fn every_kind_of_token_has_its_rate_and_is_charged_once() {
     let cost = all.cost(&usage, &Context::default());
     let micro = |amount: NanoUsd| amount.0 / 1000;
     assert_eq!(micro(cost.cache_read), 100 * 2);
-    assert_eq!(micro(cost.cache_creation), 150 * 3 + 50 * 4);
-    assert_eq!(micro(cost.input), 200 + 650 + 10 * 5 + 20 * 6 + 670);
+    assert_eq!(micro(cost.cache_creation), 120 * 3 + 50 * 4 + 30 * 7);
+    assert_eq!(micro(cost.input), 200 + 770 + 10 * 5 + 20 * 6 + 670);
     assert_eq!(micro(cost.reasoning), 300 * 11);
     assert_eq!(micro(cost.output), 3300 + 30 * 12 + 40 * 13 + 130 * 10);
 
@@ -265,6 +267,10 @@ fn searches_are_charged_each_or_all_at_once() {
     assert_eq!([0, 1, 3].map(|n| of(&sheet, n)), [0, 35_000_000, 105_000_000]);
     sheet.charge_searches_once();
     assert_eq!([0, 1, 3].map(|n| of(&sheet, n)), [0, 35_000_000, 35_000_000]);
+    sheet.set(Rate::of(Kind::MapSearch), PicoUsd(25_000_000_000));
+    let both = Usage { web_searches: 3, map_searches: 2, ..Usage::default() };
+    let cost = sheet.price(Adjustment::default()).cost(&both, &Context::default());
+    assert_eq!(cost.tools.0, 35_000_000 + 25_000_000);
     let own = sheet.clone().overridden_by(&Sheet::default());
     assert_eq!(of(&own, 3), 35_000_000, "an operator's sheet says nothing of it");
 }

@@ -67,6 +67,7 @@ fn usages() -> impl Strategy<Value = (Usage, Context)> {
             cached_image: prompt_image,
             cache_write,
             cache_write_1h,
+            cache_write_12h: prompt_audio,
             prompt_audio,
             prompt_image,
             completion,

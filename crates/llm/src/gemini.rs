@@ -27,6 +27,7 @@ pub use vectors::{Embedded, read_batch, read_predictions, write_batch, write_ins
 pub use write::{ChatStyle, Thinking, hosts, runs, write_chat};
 
 pub(crate) use error::{error_body, error_frame};
+pub(crate) use grounding::Searches;
 pub(crate) use read::read_chat;
 pub(crate) use reply::{output_bytes, output_text, searches_in, write_reply};
 pub(crate) use usage::{Wire as WireUsage, usage_json};

@@ -70,6 +70,7 @@ struct Details {
     cached_tokens_details: Option<Cached>,
     #[serde(default, deserialize_with = "crate::lenient::count")]
     cache_write_tokens: Option<u64>,
+    cache_write_tokens_details: Option<Written>,
     /// LiteLLM's name, in answers of gateways behind this one.
     #[serde(default, deserialize_with = "crate::lenient::count")]
     cache_creation_tokens: Option<u64>,
@@ -83,6 +84,13 @@ struct Details {
     image_tokens: Option<u64>,
     #[serde(default, deserialize_with = "crate::lenient::count")]
     reasoning_tokens: Option<u64>,
+}
+
+/// How long what was written to a cache is kept.
+#[derive(Deserialize, Default)]
+struct Written {
+    #[serde(default, deserialize_with = "crate::lenient::count")]
+    ttl_12h_tokens: Option<u64>,
 }
 
 #[derive(Deserialize, Default)]
@@ -112,6 +120,7 @@ impl Wire {
         let hit = self.prompt_cache_hit_tokens.or(self.cached_tokens);
         let cached = prompt.cached_tokens.or(hit);
         let written = prompt.cache_write_tokens.or(prompt.cache_creation_tokens);
+        let kept = prompt.cache_write_tokens_details.unwrap_or_default();
         let other = prompt.multimodal_tokens.unwrap_or_default();
         let of_cached = prompt.cached_tokens_details.unwrap_or_default();
         let thought = completion.reasoning_tokens.or(self.reasoning_tokens).unwrap_or(0);
@@ -125,7 +134,7 @@ impl Wire {
             cached_audio: count(of_cached.audio_tokens),
             cached_image: count(of_cached.image_tokens),
             cache_write: count(written.or(prompt.created_cache_tokens)),
-            cache_write_1h: Tokens(0),
+            cache_write_12h: count(kept.ttl_12h_tokens),
             prompt_audio: count(prompt.audio_tokens.or(other.audio)),
             prompt_image: count(prompt.image_tokens.or(other.image)),
             // Embeddings have no completion, and some servers then leave the member out.
@@ -261,6 +270,23 @@ mod tests {
         assert_eq!(read(&written.to_string()), Some(searched));
         for none in [r#"{"type":"duration","seconds":3}"#, r#"{"prompt_tokens":-9}"#] {
             assert_eq!(read(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_for_twelve_hours_is_told_apart() {
+        let details = r#"{"cache_write_tokens":7,"cache_write_tokens_details":{"ttl_12h_tokens":5,
+            "ttl_30m_tokens":2}}"#;
+        for (asked, answered) in [("input", "output"), ("prompt", "completion")] {
+            let text = format!(
+                r#"{{"{asked}_tokens":9,"{answered}_tokens":3,"{asked}_tokens_details":{details}}}"#
+            );
+            let usage = read(&text).expect("it counts");
+            assert_eq!(
+                (usage.cache_write, usage.cache_write_12h),
+                (Tokens(7), Tokens(5)),
+                "{text}"
+            );
         }
     }
 

@@ -123,7 +123,8 @@ fn searches_once(name: &str, model: &Model, sheet: &Sheet) -> bool {
     let text = |key: &str| model.get(key).and_then(Value::as_str);
     let sells = text("litellm_provider").is_some_and(|by| SEARCHES_ONCE.contains(&by));
     let each = text("web_search_billing_unit") == Some(EACH) || name == SEARCHES_EACH;
-    sells && !each && sheet.rates().any(|(rate, _)| rate == Rate::of(Kind::WebSearch))
+    let searches = [Kind::WebSearch, Kind::MapSearch].map(Rate::of);
+    sells && !each && sheet.rates().any(|(rate, _)| searches.contains(&rate))
 }
 
 /// Counts are written as `1048576` or `1048576.0`.

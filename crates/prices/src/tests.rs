@@ -28,6 +28,13 @@ fn the_embedded_table_is_whole() {
     }
     let names: Vec<&str> = table.iter().map(|facts| facts.name).collect();
     assert!(names.is_sorted(), "a look-up is a binary search");
+    for (name, kind, price) in [
+        ("gpt-6-astra", Kind::CacheWrite12h, 25_000_000),
+        ("gemini/gemini-2.5-flash", Kind::MapSearch, 25_000_000_000),
+    ] {
+        let facts = table.named(name).expect("a model");
+        assert!(facts.rates.contains(&(Rate::of(kind), PicoUsd(price))), "{name}");
+    }
 }
 
 #[test]

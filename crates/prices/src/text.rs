@@ -122,6 +122,7 @@ fn kind(word: &str) -> Option<Kind> {
         "read-image" => Kind::CacheReadImage,
         "write" => Kind::CacheWrite,
         "write1h" => Kind::CacheWrite1h,
+        "write12h" => Kind::CacheWrite12h,
         "in-audio" => Kind::InputAudio,
         "in-image" => Kind::InputImage,
         "out" => Kind::Output,
@@ -141,6 +142,7 @@ fn kind(word: &str) -> Option<Kind> {
         "search" => Kind::WebSearch,
         "search-low" => Kind::WebSearchLow,
         "search-high" => Kind::WebSearchHigh,
+        "maps" => Kind::MapSearch,
         _ => return None,
     })
 }

@@ -19,6 +19,8 @@ pub struct Usage {
     pub cache_write: Tokens,
     /// Of `cache_write`: kept for an hour, which costs more.
     pub cache_write_1h: Tokens,
+    /// Of `cache_write`: kept for twelve hours, likewise.
+    pub cache_write_12h: Tokens,
     /// Of `prompt`: audio.
     pub prompt_audio: Tokens,
     /// Of `prompt`: images.
@@ -33,6 +35,8 @@ pub struct Usage {
     pub completion_image: Tokens,
     /// Searches of the web that the model made.
     pub web_searches: u64,
+    /// Searches of maps that it made.
+    pub map_searches: u64,
     /// Searches in files that it made.
     pub file_searches: u64,
     /// Containers in which it ran code.
@@ -86,6 +90,7 @@ impl Usage {
             self.cached_image,
             self.cache_write,
             self.cache_write_1h,
+            self.cache_write_12h,
             self.prompt_audio,
             self.prompt_image,
             self.completion,
@@ -93,8 +98,8 @@ impl Usage {
             self.completion_audio,
             self.completion_image,
         ];
-        let tools = [self.web_searches, self.file_searches, self.code_sessions];
-        let mut others = tools.into_iter().chain([self.pages, self.queries]);
+        let searches = [self.web_searches, self.map_searches, self.file_searches];
+        let mut others = searches.into_iter().chain([self.code_sessions, self.pages, self.queries]);
         let is_credible = tokens.into_iter().all(|tokens| tokens <= MOST_TOKENS)
             && others.all(|count| count <= MOST_OTHERS);
         let are_credible = self.parts.iter().all(|part| part.usage().if_credible().is_some());

@@ -1,8 +1,10 @@
 //! Where an answer's words come from: `groundingMetadata`, what Google looked up, and
 //! `citationMetadata`, what its model repeats. Both count bytes of a part's text.
 
+use std::iter::Sum;
 use std::ops::Range;
 
+use dunlin_types::Usage;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -18,6 +20,7 @@ struct Grounding {
     web_search_queries: Option<Vec<IgnoredAny>>,
     grounding_chunks: Option<Vec<Chunk>>,
     grounding_supports: Option<Vec<Support>>,
+    google_maps_widget_context_token: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize, Default)]
@@ -84,10 +87,47 @@ fn grounding(metadata: Option<&RawValue>) -> Option<Grounding> {
     serde_json::from_str(metadata?.get()).ok()
 }
 
-/// Searches of the web.
-pub(super) fn searches(metadata: Option<&RawValue>) -> u64 {
-    let queries = grounding(metadata).and_then(|looked_up| looked_up.web_search_queries);
-    queries.map_or(0, |queries| queries.len() as u64)
+/// How often something was looked up for an answer, which is charged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Searches {
+    pub(crate) web: u64,
+    pub(crate) maps: u64,
+}
+
+impl Searches {
+    /// Those that a candidate tells of. Its queries are the maps' where it found nothing but places.
+    pub(super) fn of(metadata: Option<&RawValue>) -> Self {
+        let Some(looked_up) = grounding(metadata) else { return Self::default() };
+        let queries = looked_up.web_search_queries.map_or(0, |queries| queries.len() as u64);
+        let chunks = looked_up.grounding_chunks.unwrap_or_default();
+        let shows_map = looked_up.google_maps_widget_context_token.is_some();
+        if !shows_map && chunks.iter().all(|chunk| chunk.maps.is_none()) {
+            return Self { web: queries, maps: 0 };
+        }
+        if chunks.iter().any(|chunk| chunk.web.is_some()) {
+            return Self { web: queries, maps: 1 };
+        }
+        Self { web: 0, maps: queries.max(1) }
+    }
+
+    /// The larger count of each: later pieces repeat what earlier ones tell.
+    pub(crate) fn or_more(self, other: Self) -> Self {
+        Self { web: self.web.max(other.web), maps: self.maps.max(other.maps) }
+    }
+
+    /// What was used, these included.
+    pub(crate) fn counted_in(self, usage: Usage) -> Usage {
+        Usage { web_searches: self.web, map_searches: self.maps, ..usage }
+    }
+}
+
+impl Sum for Searches {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            web: sum.web + one.web,
+            maps: sum.maps + one.maps,
+        })
+    }
 }
 
 /// The sources that a candidate names: what was looked up, and what is repeated. `texts` are those of

@@ -1,13 +1,12 @@
 //! Google's whole answers, read into the common form and written from it.
 
 use bytes::Bytes;
-use dunlin_types::Usage;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::fields::Members;
-use super::grounding;
+use super::grounding::{self, Searches};
 use super::read::read_said;
 use super::usage::{self, usage_json};
 use super::wire::{
@@ -30,9 +29,10 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
     let response: Response<'_> = serde_json::from_slice(body)?;
     let mut calls = Calls::new(response.response_id.as_deref());
     let mut choices = Vec::new();
-    let mut web_searches = 0;
-    for (at, candidate) in (0..).zip(response.candidates.into_iter().flatten()) {
-        web_searches += grounding::searches(candidate.grounding_metadata);
+    let candidates = response.candidates.unwrap_or_default();
+    let searches: Searches =
+        candidates.iter().map(|one| Searches::of(one.grounding_metadata)).sum();
+    for (at, candidate) in (0..).zip(candidates) {
         choices.push(read_candidate(at, candidate, &mut calls)?);
     }
     let blocked = response.prompt_feedback.is_some_and(|said| said.block_reason.is_some());
@@ -49,7 +49,7 @@ pub fn read_reply(body: &[u8]) -> Result<Reply, BadReply> {
         model: response.model_version,
         choices,
         served_in: usage.as_ref().and_then(usage::Wire::tier),
-        usage: usage.and_then(usage::Wire::usage).map(|usage| Usage { web_searches, ..usage }),
+        usage: usage.and_then(usage::Wire::usage).map(|usage| searches.counted_in(usage)),
         ..Reply::default()
     })
 }
@@ -76,10 +76,10 @@ pub fn pass_reply(bytes: Bytes) -> Result<ChatReply, BadReply> {
     if looked.is_empty() && !blocked {
         return Err(BadReply::Empty);
     }
-    let web_searches = searches(&looked);
+    let searches = searches(&looked);
     let tier = peek.usage_metadata.as_ref().and_then(usage::Wire::tier);
     let usage = peek.usage_metadata.and_then(usage::Wire::usage);
-    let usage = usage.map(|usage| Usage { web_searches, ..usage });
+    let usage = usage.map(|usage| searches.counted_in(usage));
     let id = peek.response_id.map(String::into_boxed_str);
     let output = peek.candidates.map(|said| Span::of(said.get(), text));
     Ok(ChatReply::of_bytes(Dialect::Gemini, bytes, (None, output), id, usage).served_in(tier))
@@ -92,13 +92,14 @@ struct Looked<'a> {
     grounding_metadata: Option<&'a RawValue>,
 }
 
-fn searches(looked: &[Looked<'_>]) -> u64 {
-    looked.iter().map(|one| grounding::searches(one.grounding_metadata)).sum()
+fn searches(looked: &[Looked<'_>]) -> Searches {
+    looked.iter().map(|one| Searches::of(one.grounding_metadata)).sum()
 }
 
-/// Searches of the web that the JSON text of a `candidates` member tells of.
-pub(crate) fn searches_in(candidates: &str) -> u64 {
-    serde_json::from_str(candidates).map_or(0, |looked: Vec<Looked<'_>>| searches(&looked))
+/// Those that the JSON text of a `candidates` member tells of.
+pub(crate) fn searches_in(candidates: &str) -> Searches {
+    let looked: Vec<Looked<'_>> = serde_json::from_str(candidates).unwrap_or_default();
+    searches(&looked)
 }
 
 /// Bytes of text in the JSON text of a `candidates` member.

@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use dunlin_types::Usage;
 use serde_json::value::RawValue;
 
-use super::grounding;
+use super::grounding::{self, Searches};
 use super::partial::Partial;
 use super::read::read_said;
 use super::reply::{Calls, finish_named, read_logprobs, wire_parts};
@@ -30,8 +29,7 @@ pub struct StreamReader {
     /// Calls whose arguments are being streamed, one of a candidate.
     partial: BTreeMap<u32, Partial>,
     ended_any: bool,
-    /// Searches of the web so far: a later frame repeats those of an earlier one.
-    searches: u64,
+    searches: Searches,
     /// What each candidate has said and which sources it has named, for clients that are told them in
     /// another form: sources are named by the bytes of the words that went before, and a later frame
     /// repeats those of an earlier one.
@@ -141,8 +139,7 @@ impl StreamReader {
         let tier = response.usage_metadata.as_ref().and_then(usage::Wire::tier);
         out.extend(tier.map(Delta::Served));
         let usage = response.usage_metadata.and_then(usage::Wire::usage);
-        let web_searches = self.searches;
-        out.extend(usage.map(|usage| Delta::Usage(Usage { web_searches, ..usage })));
+        out.extend(usage.map(|usage| Delta::Usage(self.searches.counted_in(usage))));
         Ok(None)
     }
 
@@ -153,8 +150,7 @@ impl StreamReader {
         out: &mut Vec<Delta>,
     ) -> serde_json::Result<()> {
         let choice = candidate.index.unwrap_or(at);
-        let searches = grounding::searches(candidate.grounding_metadata);
-        self.searches = self.searches.max(searches);
+        self.searches = self.searches.or_more(Searches::of(candidate.grounding_metadata));
         if !self.open.contains(&choice) {
             self.open.push(choice);
         }

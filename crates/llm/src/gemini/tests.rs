@@ -389,21 +389,32 @@ fn how_likely_words_were_is_told_in_streams_both_ways() {
 }
 
 #[test]
-fn searches_of_the_web_are_counted_however_the_answer_goes_out() {
-    const FOUND: &str = r#"{"candidates":[{"content":{"parts":[{"text":"x"}]},"finishReason":"STOP",
-        "groundingMetadata":{"webSearchQueries":["a","b"],"groundingChunks":[]}}],
-        "usageMetadata":{"promptTokenCount":4,"candidatesTokenCount":2}}"#;
-    let passed = pass_reply(Bytes::from_static(FOUND.as_bytes())).expect("a reply").usage();
-    let read = read_reply(FOUND.as_bytes()).expect("a reply").usage;
-    let mut events = Vec::new();
-    let mut reader = StreamReader::default();
-    reader.read(frame(&FOUND.replace('\n', " ")), &mut events).expect("a frame");
-    let usage = |event: &StreamEvent| {
-        if let StreamEvent::Delta(delta) = event { delta.usage() } else { None }
-    };
-    let streamed = events.iter().find_map(usage);
-    for usage in [passed, read, streamed] {
-        assert_eq!(usage.map(|usage| usage.web_searches), Some(2));
+fn searches_are_counted_however_the_answer_goes_out() {
+    for (found, web, maps) in [
+        (r#"{"webSearchQueries":["a","b"],"groundingChunks":[]}"#, 2, 0),
+        (r#"{"groundingChunks":[{"maps":{"uri":"u","title":"t"}}]}"#, 0, 1),
+        (r#"{"webSearchQueries":["a","b"],"groundingChunks":[{"maps":{}}]}"#, 0, 2),
+        (r#"{"webSearchQueries":["a","b"],"groundingChunks":[{"web":{}},{"maps":{}}]}"#, 2, 1),
+        (r#"{"googleMapsWidgetContextToken":"t"}"#, 0, 1),
+    ] {
+        let answer = format!(
+            r#"{{"candidates":[{{"content":{{"parts":[{{"text":"x"}}]}},"finishReason":"STOP",
+            "groundingMetadata":{found}}}],
+            "usageMetadata":{{"promptTokenCount":4,"candidatesTokenCount":2}}}}"#
+        );
+        let passed = pass_reply(Bytes::from(answer.clone())).expect("a reply").usage();
+        let read = read_reply(answer.as_bytes()).expect("a reply").usage;
+        let mut events = Vec::new();
+        let mut reader = StreamReader::default();
+        reader.read(frame(&answer.replace('\n', " ")), &mut events).expect("a frame");
+        let usage = |event: &StreamEvent| {
+            if let StreamEvent::Delta(delta) = event { delta.usage() } else { None }
+        };
+        let streamed = events.iter().find_map(usage);
+        for usage in [passed, read, streamed] {
+            let told = usage.map(|usage| (usage.web_searches, usage.map_searches));
+            assert_eq!(told, Some((web, maps)), "{found}");
+        }
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) struct Counts {
     drawn: Option<Part>,
     painter: Option<String>,
     /// What Google looked up, and whether an OpenAI chat cites what was found.
-    grounded: u64,
+    grounded: gemini::Searches,
     cites: bool,
     pages: Option<u64>,
     queries: Option<u64>,
@@ -121,7 +121,7 @@ impl Counts {
                 return false;
             }
             "candidates" => {
-                self.grounded = self.grounded.max(gemini::searches_in(value));
+                self.grounded = self.grounded.or_more(gemini::searches_in(value));
                 return false;
             }
             "service_tier" | "serviceTier" => {
@@ -199,7 +199,7 @@ impl Counts {
         let usage = self.whole.clone().or_else(|| self.parts.usage()).or_else(|| self.named())?;
         let Tools { web_searches, file_searches, code_sessions } = self.tools;
         let web_searches = self.searched.unwrap_or(web_searches);
-        let found = web_searches.max(self.grounded).max(usage.web_searches);
+        let found = web_searches.max(self.grounded.web).max(usage.web_searches);
         let usage = match &self.drawn {
             Some(drawn) => {
                 let model = self.painter.clone().unwrap_or_default();
@@ -209,6 +209,7 @@ impl Counts {
         };
         Some(Usage {
             web_searches: if found == 0 { u64::from(self.cites) } else { found },
+            map_searches: self.grounded.maps,
             file_searches,
             code_sessions,
             pages: self.pages.unwrap_or(usage.pages),

@@ -282,6 +282,13 @@ fn pages_queries_and_searches_are_counted_beside_tokens() {
         ),
         (r#"{"results":[],"meta":{"billed_units":{"search_units":2}}}"#, 0, 2, 0),
         (r#"{"usage":{"input_tokens":1,"server_tool_use":{"web_search_requests":4}}}"#, 0, 0, 4),
+        (
+            r#"{"candidates":[{"groundingMetadata":{"webSearchQueries":["a"],"groundingChunks":
+            [{"maps":{}},{"web":{}}]}}],"usageMetadata":{"promptTokenCount":1}}"#,
+            0,
+            0,
+            1,
+        ),
     ] {
         let usage = metered(JSON, answer.as_bytes(), &[7]).usage().expect("it counts");
         assert_eq!((usage.pages, usage.queries, usage.web_searches), (pages, queries, searches));

@@ -22,12 +22,13 @@ const WHOLE_PROMPT: &str = "a prompt to which its provider adds nothing (no addr
 const MILLIS_A_TOKEN: u64 = 100;
 /// A prompt may be written to the provider's cache, which can be dearer than to read it.
 const KINDS: &[Kind] = &[Kind::CacheWrite];
-/// The same, of a prompt that may be kept for an hour.
-const KINDS_OF_AN_HOUR: &[Kind] = &[Kind::CacheWrite, Kind::CacheWrite1h];
+/// The same, of a prompt that may be kept for hours.
+const KINDS_OF_HOURS: &[Kind] = &[Kind::CacheWrite, Kind::CacheWrite1h, Kind::CacheWrite12h];
 /// The same, where sounds and pictures may be sent or made.
 const KINDS_OF_MEDIA: &[Kind] = &[
     Kind::CacheWrite,
     Kind::CacheWrite1h,
+    Kind::CacheWrite12h,
     Kind::CacheReadAudio,
     Kind::CacheReadImage,
     Kind::InputAudio,
@@ -37,7 +38,7 @@ const KINDS_OF_MEDIA: &[Kind] = &[
 ];
 
 static MODALITIES: Word = Word::new(b"odalities\"");
-static AN_HOUR: Word = Word::new(b"\"1h\"");
+static HOURS: [Word; 2] = [Word::new(b"\"1h\""), Word::new(b"\"12h\"")];
 
 /// What the dearest deployment of a group may charge. What can cost nothing is not reckoned.
 pub(crate) fn bounds(
@@ -256,8 +257,8 @@ impl<'a> Estimate<'a> {
 fn kinds(chat: &ChatRequest) -> &'static [Kind] {
     if !chat.endpoint().is_chat() || asks_for_media(chat) {
         KINDS_OF_MEDIA
-    } else if asks_for_an_hour(chat) {
-        KINDS_OF_AN_HOUR
+    } else if asks_for_hours(chat) {
+        KINDS_OF_HOURS
     } else {
         KINDS
     }
@@ -273,7 +274,7 @@ fn asks_for_media(chat: &ChatRequest) -> bool {
     MODALITIES.is_in(chat.text_as_bytes())
 }
 
-/// Whether its prompt may be kept for an hour, which is dearer than for five minutes.
-fn asks_for_an_hour(chat: &ChatRequest) -> bool {
-    AN_HOUR.is_in(chat.text_as_bytes())
+/// Whether its prompt may be kept for hours, which is dearer than for minutes.
+fn asks_for_hours(chat: &ChatRequest) -> bool {
+    HOURS.iter().any(|word| word.is_in(chat.text_as_bytes()))
 }
