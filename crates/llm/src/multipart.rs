@@ -14,6 +14,7 @@ use crate::json::Span;
 use crate::named::{UnclearModel, decoded};
 use crate::parse::BadRequest;
 use crate::request::Splice;
+use crate::tool_models::ToolModels;
 
 pub(crate) use facts::read;
 
@@ -60,6 +61,16 @@ pub(crate) fn texts<'a>(body: &'a [u8], content_type: &str) -> Vec<(&'a str, &'a
 /// The first text field of that name, if it is short.
 pub(crate) fn text_field<'a>(body: &'a [u8], content_type: &str, name: &str) -> Option<&'a str> {
     texts(body, content_type).into_iter().find(|(known, _)| *known == name).map(|(_, text)| text)
+}
+
+/// The models that who reads the form may ask beside the one that it names.
+pub(crate) fn tool_models(body: &[u8], content_type: &str) -> ToolModels {
+    let texts = texts(body, content_type).into_iter();
+    let mut models = ToolModels::default();
+    for (name, value) in nested::object(texts.filter(|(name, _)| nested::base(name) == "svg")) {
+        models.take(&name, &value.to_string());
+    }
+    models
 }
 
 /// The form without its text fields of that name, and without what is nested in them.
@@ -285,6 +296,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::Upload;
+    use crate::named::Named;
     use crate::{BadRequest, ChatRequest, Endpoint, parse_upload};
 
     const FORM: &str = "multipart/form-data; boundary=XX";
@@ -320,6 +332,23 @@ mod tests {
         assert!(request.extras().timeout.is_some());
         let expected = body(&[("name=\"model\"", "whisper-1"), file, ("name=\"language\"", "de")]);
         assert_eq!(request.encode_for("whisper-1", &[]), expected);
+    }
+
+    #[test]
+    fn whoever_is_to_write_a_picture_as_svg_is_named() {
+        let sent = body(&[
+            ("name=\"model\"", "m"),
+            ("name=\"image\"; filename=\"a.png\"", "PNG"),
+            ("name=\"svg[model]\"", "author"),
+            ("name=\"svg[reasoning][effort]\"", "low"),
+            ("name=\"prompt\"", "p"),
+        ]);
+        let bytes = Bytes::copy_from_slice(sent.as_bytes());
+        let request = parse_upload(Endpoint::ImageEdits, bytes, FORM, None).expect("an upload");
+        assert_eq!(request.tool_models().names().collect::<Vec<_>>(), ["author"]);
+        assert_eq!(request.encode_for("m", &[]), sent);
+        let passed = Named::read("/v1/images/edits", FORM, sent.as_bytes()).expect("one model");
+        assert_eq!(&passed.tool_models, request.tool_models());
     }
 
     #[test]

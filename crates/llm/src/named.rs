@@ -54,7 +54,8 @@ impl Named {
         let in_path = in_path(path);
         if multipart::is_form(content_type) {
             let in_body = multipart::model(body, content_type)?;
-            return Ok(Self { in_path, in_body, ..Self::default() });
+            let tool_models = multipart::tool_models(body, content_type);
+            return Ok(Self { in_path, in_body, tool_models, ..Self::default() });
         }
         let text = std::str::from_utf8(body).unwrap_or_default();
         let mut named = Self { in_path, is_json: true, ..Self::default() };

@@ -14,6 +14,7 @@ use crate::json::{self, Span, splice_string, string};
 use crate::openai;
 use crate::request::ChatRequest;
 use crate::tier::Tier;
+use crate::tool_models::of_author;
 use crate::usage;
 
 /// Why bytes are not a reply.
@@ -97,6 +98,9 @@ struct Peek<'a> {
     id: Option<&'a RawValue>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
+    /// What was used to write a picture.
+    #[serde(borrow)]
+    svg_usage: Option<&'a RawValue>,
     #[serde(borrow)]
     service_tier: Option<&'a RawValue>,
 }
@@ -113,6 +117,10 @@ impl ChatReply {
         let output = peek.choices.or(peek.text).map(|choices| Span::of(choices.get(), text));
         let id = peek.id.and_then(|id| string(id.get())).map(|id| id.into());
         let usage = peek.usage.and_then(|usage| usage::read(usage.get()));
+        let usage = match peek.svg_usage.and_then(|used| of_author(used.get())) {
+            Some(part) => Some(usage.unwrap_or_default().with_part(part)),
+            None => usage,
+        };
         let tier = Tier::of(peek.service_tier);
         Ok(Self::of_bytes(Dialect::OpenAi, bytes, (model, output), id, usage).served_in(tier))
     }
@@ -322,6 +330,18 @@ mod tests {
             assert!(bad.starts_with(words) && bad.contains("expected an object"), "{bad}");
             assert!(!bad.contains("Peek"), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_was_used_to_write_a_picture_is_another_models() {
+        let picture = r#"{"data":[],"usage":{"input_tokens":5,"output_tokens":7},
+            "svg_usage":{"model":"a","input_tokens":9,"output_tokens":70}}"#;
+        let usage = ChatReply::parse(Bytes::from(picture)).expect("a reply").usage();
+        let usage = usage.expect("it counts");
+        let told: Vec<_> =
+            usage.parts.iter().map(|part| (&*part.model, part.prompt, part.completion)).collect();
+        assert_eq!(told, [("a", Tokens(9), Tokens(70))]);
+        assert_eq!((usage.prompt, usage.completion), (Tokens(5), Tokens(7)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The models that tools of a provider's own ask beside the one that is asked: OpenAI's tool for
-//! pictures, and Anthropic's advisor. A request names them; an answer counts what they used apart from
-//! its own model. Beside them, the models that may answer in its place: at OpenRouter any of `models`,
-//! at Anthropic its `fallbacks` where it declines.
+//! pictures, whoever writes one as SVG, and Anthropic's advisor. A request names them; an answer counts
+//! what they used apart from its own model. Beside them, the models that may answer in its place: at
+//! OpenRouter any of `models`, at Anthropic its `fallbacks` where it declines.
 
 use std::borrow::Cow;
 
@@ -30,6 +30,8 @@ const TOKENS_A_PARTIAL: u64 = 100;
 const MOST_PARTIALS: u64 = 3;
 /// A picture that the tool is shown, looked at as closely as can be.
 const TOKENS_A_PICTURE_SHOWN: u64 = 8_192;
+/// Most pictures are written as SVG in fewer.
+const TOKENS_AN_SVG: u64 = 4_096;
 /// Advice that names no maximum is hardly longer.
 const TOKENS_OF_ADVICE: u64 = 2_048;
 /// A model writes more than this to call a tool once.
@@ -49,6 +51,7 @@ const COMPACTION: ToolModel = ToolModel {
     paints: false,
 };
 static DRAWN: Word = Word::new(b"\"image_gen\"");
+static WRITTEN: Word = Word::new(b"\"svg_usage\"");
 
 /// A tool that asks a model of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,10 +89,37 @@ struct PeekToolUsage<'a> {
     web_search: Option<PeekSearches>,
 }
 
+/// An item of a response.
+#[derive(Deserialize)]
+struct PeekItem<'a> {
+    #[serde(borrow)]
+    svg_usage: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct PeekAuthor<'a> {
+    #[serde(borrow)]
+    model: Cow<'a, str>,
+}
+
 #[derive(Deserialize)]
 struct PeekSearches {
     #[serde(default, deserialize_with = "crate::lenient::count")]
     num_requests: Option<u64>,
+}
+
+impl ToolModel {
+    /// Who writes a picture as SVG.
+    fn author(model: &str) -> Self {
+        Self {
+            model: model.to_owned().into(),
+            likely: Tokens(TOKENS_AN_SVG),
+            most: None,
+            shown: Tokens(TOKENS_A_PICTURE_SHOWN),
+            most_calls: None,
+            paints: false,
+        }
+    }
 }
 
 impl ToolModels {
@@ -99,6 +129,10 @@ impl ToolModels {
             "tools" => self.all.extend(models(value)),
             "context_management" if COMPACTS.is_in(value.as_bytes()) => self.all.push(COMPACTION),
             "fallbacks" => self.fallbacks.extend(fallbacks(value)),
+            "svg" => {
+                let svg = serde_json::from_str::<Value>(value).unwrap_or_default();
+                self.all.extend(svg["model"].as_str().map(ToolModel::author));
+            }
             "max_tool_calls" => self.most_calls = value.parse().ok(),
             "models" => {
                 let list = serde_json::from_str::<Vec<Value>>(value).unwrap_or_default();
@@ -162,7 +196,14 @@ fn models(tools: &str) -> Vec<ToolModel> {
     }
     // Of what is said twice the last holds, as it does for those who read it.
     let tools = serde_json::from_str::<Vec<Value>>(tools).unwrap_or_default();
-    tools.iter().filter_map(model).collect()
+    tools.iter().flat_map(|tool| [author(tool), model(tool)]).flatten().collect()
+}
+
+/// Who writes what the tool for pictures drew as SVG: the model that is asked, where none is named.
+fn author(tool: &Value) -> Option<ToolModel> {
+    let writes = tool["output_format"] == "svg" || tool["svg"].is_object();
+    let writes = writes && tool["type"] == "image_generation";
+    writes.then(|| ToolModel::author(tool["svg"]["model"].as_str().unwrap_or_default()))
 }
 
 fn model(tool: &Value) -> Option<ToolModel> {
@@ -227,9 +268,27 @@ pub(crate) fn drawn(tool_usage: &str, tools: Option<&str>) -> Option<Part> {
     Some(Part::of(&model, &used))
 }
 
+/// What was used to write pictures as SVG, by the JSON text of a response's `output`. Its `tools` say
+/// whether it draws any.
+pub(crate) fn written(output: &str, tools: Option<&str>) -> Vec<Part> {
+    let draws = |tools: &str| WORDS.iter().any(|word| word.is_in(tools.as_bytes()));
+    if !tools.is_none_or(draws) || !WRITTEN.is_in(output.as_bytes()) {
+        return Vec::new();
+    }
+    let items = serde_json::from_str::<Vec<PeekItem<'_>>>(output).unwrap_or_default();
+    items.into_iter().filter_map(|item| of_author(item.svg_usage?.get())).collect()
+}
+
+/// The same of one picture, by the JSON text of its `svg_usage`.
+pub(crate) fn of_author(svg_usage: &str) -> Option<Part> {
+    let PeekAuthor { model } = serde_json::from_str(svg_usage).ok()?;
+    Some(Part::of(&model, &usage::read(svg_usage)?))
+}
+
 /// The model that is asked for pictures, by the JSON text of a list of tools.
 pub(crate) fn painter(tools: &str) -> Option<String> {
-    Some(models(tools).pop()?.model.to_string())
+    let painter = models(tools).into_iter().rfind(|tool| tool.paints)?;
+    Some(painter.model.into_owned())
 }
 
 /// How often the web was searched, by the same.
@@ -259,11 +318,29 @@ mod tests {
             (r#"[{"type":"image_generation","model":"a","model":"b"}]"#, "b"),
             (r#"[7,{"type":"advisor_20260301"},{"type":"advisor_20260301","model":7}]"#, ""),
             (r#"{"type":"image_generation"}"#, ""),
+            (r#"[{"type":"image_generation","svg":{"model":"a"},"model":"b"}]"#, "a b"),
+            (r#"[{"type":"image_generation","output_format":"svg"}]"#, " gpt-image-1"),
         ] {
             let read = read(tools, None);
             let names: Vec<&str> = read.iter().map(|tool| &*tool.model).collect();
             assert_eq!(names.join(" "), expected, "{tools}");
         }
+    }
+
+    #[test]
+    fn whoever_writes_a_picture_as_svg_is_named_and_told_apart() {
+        let mut asked = ToolModels::default();
+        asked.take("svg", r#"{"model":"a","reasoning":{"effort":"low"}}"#);
+        assert_eq!(asked.names().collect::<Vec<_>>(), ["a"]);
+        let used = r#"{"model":"a","input_tokens":9,"output_tokens":70,"reasoning_tokens":5,
+            "total_tokens":79}"#;
+        let expected = of_author(used).expect("it counts");
+        assert_eq!((expected.prompt, expected.completion), (Tokens(9), Tokens(70)));
+        let tools = r#"[{"type":"image_generation","svg":{"model":"a"}}]"#;
+        let output = format!(r#"[{{"type":"image_generation_call","svg_usage":{used}}},{{}}]"#);
+        assert_eq!(written(&output, Some(tools)), [expected]);
+        assert_eq!(written(&output, Some("[]")), []);
+        assert_eq!(painter(tools).as_deref(), Some(DEFAULT_PAINTER));
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub(super) struct Counts {
     searched: Option<u64>,
     drawn: Option<Part>,
     painter: Option<String>,
+    /// What was used to write pictures.
+    written: Vec<Part>,
     /// What Google looked up, and whether an OpenAI chat cites what was found.
     grounded: gemini::Searches,
     cites: bool,
@@ -103,17 +105,8 @@ impl Counts {
     /// Takes a member of an answer; whether it counts something that was written.
     pub(super) fn read(&mut self, name: &str, value: &str) -> bool {
         let names = match name {
-            "output" => {
-                self.tools = self.tools.or_more(Tools::of_output(value));
-                return false;
-            }
-            "tool_usage" => {
-                self.searched = tool_models::searched(value).or(self.searched);
-                self.drawn = tool_models::drawn(value, None).or_else(|| self.drawn.take());
-                return false;
-            }
-            "tools" => {
-                self.painter = tool_models::painter(value).or_else(|| self.painter.take());
+            "output" | "svg_usage" | "tool_usage" | "tools" => {
+                self.tools_used(name, value);
                 return false;
             }
             "choices" => {
@@ -172,6 +165,30 @@ impl Counts {
         set(&mut self.completion, written) | counts
     }
 
+    /// Takes what a response says of its provider's tools, and of whoever they asked.
+    fn tools_used(&mut self, name: &str, value: &str) {
+        match name {
+            "output" => {
+                self.tools = self.tools.or_more(Tools::of_output(value));
+                let written = tool_models::written(value, None);
+                if !written.is_empty() {
+                    self.written = written;
+                }
+            }
+            "svg_usage" => {
+                self.written = tool_models::of_author(value).into_iter().collect();
+            }
+            "tool_usage" => {
+                self.searched = tool_models::searched(value).or(self.searched);
+                self.drawn = tool_models::drawn(value, None).or_else(|| self.drawn.take());
+            }
+            "tools" => {
+                self.painter = tool_models::painter(value).or_else(|| self.painter.take());
+            }
+            _ => {}
+        }
+    }
+
     fn gemini(&mut self, value: &str) -> bool {
         let Ok(wire) = serde_json::from_str::<gemini::WireUsage>(value) else { return false };
         self.tier = wire.tier().or(self.tier);
@@ -207,6 +224,7 @@ impl Counts {
             }
             None => usage,
         };
+        let usage = self.written.iter().cloned().fold(usage, Usage::with_part);
         Some(Usage {
             web_searches: if found == 0 { u64::from(self.cites) } else { found },
             map_searches: self.grounded.maps,

@@ -77,6 +77,7 @@ impl<'a> FormReader<'a> {
                     self.cut(part);
                 }
             }
+            Role::Upstream if base == "svg" => self.nested.push((name, self.text(part)?)),
             Role::Model | Role::Prompt | Role::Choices if nested::is_nested(name) => {}
             Role::Model if self.model.is_some() => {
                 return Err(BadRequest::Duplicate { name: "model".to_owned() });
@@ -110,14 +111,22 @@ impl<'a> FormReader<'a> {
     }
 
     fn finish(mut self, path_model: Option<&str>) -> Result<Facts, BadRequest> {
+        let mut tool_models = ToolModels::default();
         for (name, value) in nested::object(std::mem::take(&mut self.nested)) {
             let value = value.to_string();
+            if name == "svg" {
+                tool_models.take(&name, &value);
+                continue;
+            }
             let taken = if let Role::Label(label) = role(self.endpoint, &name) {
                 self.labels.take(label, &name, &value)
             } else {
                 self.extras.take(&name, &value)
             };
             taken.map_err(|expected| self.invalid(&name, expected))?;
+        }
+        if let Some(expected) = tool_models.fault() {
+            return Err(self.invalid("svg", expected));
         }
         let Self { endpoint, body, model, prompt, choices, extras, labels, mut edits, .. } = self;
         edits.extend(model.map(|(_, at)| Edit { at, to: Text::PlainModel }));
@@ -138,7 +147,7 @@ impl<'a> FormReader<'a> {
             prompt_tokens: prompt_tokens(&body[prompt.range()]),
             labels: labels.finish(),
             extras,
-            tool_models: ToolModels::default(),
+            tool_models,
             names: Vec::new(),
             edits,
             end: body.len(),

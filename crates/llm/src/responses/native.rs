@@ -15,7 +15,7 @@ use crate::reply::{BadReply, ChatReply};
 use crate::sse;
 use crate::stream::{BadFrame, Chunk, StreamEvent};
 use crate::tier::Tier;
-use crate::tool_models::drawn;
+use crate::tool_models::{drawn, written};
 use crate::tools::Tools;
 use crate::usage;
 
@@ -45,6 +45,8 @@ struct Peek<'a> {
 #[derive(Deserialize)]
 struct PeekTools<'a> {
     #[serde(borrow)]
+    output: Option<&'a RawValue>,
+    #[serde(borrow)]
     tool_usage: Option<&'a RawValue>,
     #[serde(borrow)]
     tools: Option<&'a RawValue>,
@@ -65,18 +67,26 @@ pub(super) fn used(usage: Option<&RawValue>, body: &[u8]) -> Option<Usage> {
     let usage = read_usage(usage?)?;
     let peek: Option<PeekTools<'_>> = serde_json::from_slice(body).ok();
     let usage = match peek {
-        Some(PeekTools { tool_usage, tools }) => with_drawn(usage, tool_usage, tools),
+        Some(told) => told.counted_in(usage),
         None => usage,
     };
     Some(Tools::of_answer(body).counted_in(usage))
 }
 
-/// What a response used, with what its tool for pictures had made.
-fn with_drawn(usage: Usage, tool_usage: Option<&RawValue>, tools: Option<&RawValue>) -> Usage {
-    let drawn = tool_usage.and_then(|used| drawn(used.get(), tools.map(RawValue::get)));
-    match drawn {
-        Some(part) => usage.with_part(part),
-        None => usage,
+impl<'a> Peek<'a> {
+    fn told(&self) -> PeekTools<'a> {
+        let Self { output, tool_usage, tools, .. } = *self;
+        PeekTools { output, tool_usage, tools }
+    }
+}
+
+impl PeekTools<'_> {
+    /// What a response used, with what its tool for pictures had made.
+    fn counted_in(self, usage: Usage) -> Usage {
+        let tools = self.tools.map(RawValue::get);
+        let drawn = self.tool_usage.and_then(|used| drawn(used.get(), tools));
+        let written = self.output.map(|output| written(output.get(), tools));
+        drawn.into_iter().chain(written.into_iter().flatten()).fold(usage, Usage::with_part)
     }
 }
 
@@ -97,7 +107,7 @@ pub fn parse_reply(bytes: Bytes) -> Result<Result<ChatReply, UpstreamError>, Bad
     let at = |value: &RawValue| Span::of(value.get(), text);
     let id = peek.id.and_then(|id| string(id.get())).map(Into::into);
     let usage = peek.usage.and_then(read_usage);
-    let usage = usage.map(|usage| with_drawn(usage, peek.tool_usage, peek.tools));
+    let usage = usage.map(|usage| peek.told().counted_in(usage));
     let places = (peek.model.map(at), peek.output.map(at));
     let tier = Tier::of(peek.service_tier);
     Ok(Ok(ChatReply::of_bytes(Dialect::Responses, bytes, places, id, usage).served_in(tier)))
@@ -142,7 +152,7 @@ pub fn read_frame(frame: Bytes, events: &mut Vec<StreamEvent>) -> Result<(), Bad
         model = response.model.filter(|model| model.get().starts_with('"')).map(at);
         id = response.id.and_then(|id| at(id).unquoted(id.get()));
         used = response.usage.and_then(read_usage);
-        used = used.map(|used| with_drawn(used, response.tool_usage, response.tools));
+        used = used.map(|used| response.told().counted_in(used));
         tier = Tier::of(response.service_tier);
     }
     let text_bytes = peek.delta.and_then(|delta| string(delta.get()));
