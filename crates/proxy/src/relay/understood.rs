@@ -99,14 +99,25 @@ fn is_read(path: &str) -> bool {
 }
 
 /// Whether what is made there is finished after the answer, which does not say what it costs: films,
-/// and the runs of threads that are not streamed.
+/// the runs of threads that are not streamed, and what managed agents do.
 pub(super) fn is_later(path: &str, body: &[u8]) -> bool {
     let path = path.trim_end_matches('/');
     let last = path.rsplit('/').next().unwrap_or_default();
     let has = |segment: &str| path.split('/').any(|part| part == segment);
     let is_film = FILMS.contains(&last) && has("videos");
     let is_run = last == "runs" && has("threads") && !edit::is_set(body, "stream");
-    last.ends_with(FILM_VERB) || is_film || is_run
+    last.ends_with(FILM_VERB) || is_film || is_run || is_of_agents(path)
+}
+
+/// Whether Anthropic's agents are set to work there.
+fn is_of_agents(path: &str) -> bool {
+    let steps: Vec<&str> = path.split('/').skip_while(|step| *step != "v1").skip(1).collect();
+    matches!(
+        steps[..],
+        ["deployments" | "dreams" | "sessions"]
+            | ["deployments", _, "run" | "unpause"]
+            | ["sessions", _, "events"]
+    )
 }
 
 /// What the call makes, which the bill is told.
@@ -124,5 +135,36 @@ pub(super) fn made(
         None if is_later => Made::Later,
         None if *method == Method::POST => Made::Something { reads: is_read(path) },
         None => Made::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_finished_after_its_answer_is_known_by_its_path() {
+        for path in [
+            "/v1/videos",
+            "/v1beta/models/veo:predictLongRunning",
+            "/v1/threads/runs",
+            "/v1/sessions",
+            "/v1/sessions/sesn_1/events/",
+            "/v1/dreams",
+            "/v1/deployments",
+            "/v1/deployments/d/run",
+        ] {
+            assert!(is_later(path, b"{}"), "{path}");
+        }
+        for path in [
+            "/v1/messages",
+            "/v1/agents",
+            "/v1/realtime/sessions",
+            "/v1/sessions/sesn_1/archive",
+            "/openai/deployments/d/chat/completions",
+        ] {
+            assert!(!is_later(path, b"{}"), "{path}");
+        }
+        assert!(!is_later("/v1/threads/t/runs", br#"{"stream":true}"#), "its end counts it");
     }
 }
