@@ -50,6 +50,7 @@ mod tool_models;
 mod tools;
 mod unseen;
 mod usage;
+mod uses;
 mod word;
 
 pub use bound::Bound;
@@ -78,4 +79,5 @@ pub use tier::Tier;
 pub use tool_models::{DEFAULT_PAINTER, ToolModel, ToolModels};
 pub use tools::Tools;
 pub use unseen::Unseen;
+pub use uses::Uses;
 pub use word::Word;

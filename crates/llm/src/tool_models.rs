@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use crate::media::Picture;
 use crate::parse::MAX_MODEL_BYTES;
 use crate::usage;
+use crate::uses::TOKENS_A_CALL;
 use crate::word::Word;
 
 /// Models that one request may name beside its own, or all requests of a batch; more are refused.
@@ -34,8 +35,6 @@ const TOKENS_A_PICTURE_SHOWN: u64 = 8_192;
 const TOKENS_AN_SVG: u64 = 4_096;
 /// Advice that names no maximum is hardly longer.
 const TOKENS_OF_ADVICE: u64 = 2_048;
-/// A model writes more than this to call a tool once.
-const TOKENS_A_CALL: u64 = 16;
 
 /// Words of such tools, and what letters can be written as instead.
 static WORDS: [Word; 3] =

@@ -1,12 +1,15 @@
 //! What a body does not show of its prompt: what the provider itself adds to that, from its store or
-//! from elsewhere, and pictures, which may have more tokens than bytes. By names of members and kinds
-//! of parts that no two dialects mean otherwise, so that one reading does for all of them.
+//! from elsewhere, pictures, which may have more tokens than bytes, and how often tools have the model
+//! read it again. By names of members and kinds of parts that no two dialects mean otherwise, so that
+//! one reading does for all of them.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use dunlin_types::Tokens;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::uses::Uses;
 
 /// What a body does not show of its prompt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,6 +18,8 @@ pub struct Unseen {
     pub added: bool,
     /// The pictures in it.
     pub pictures: u64,
+    /// How often its provider's own tools may be used.
+    pub uses: Uses,
 }
 
 /// What a member of a name is to the length of the prompt.
@@ -28,6 +33,8 @@ enum Sign {
     Address,
     /// An object that may say its address.
     Holder,
+    /// An object that may say the id of a sound that the provider holds.
+    Sound,
     /// The address that such an object says.
     Url,
     /// What kind of part or tool this is.
@@ -48,6 +55,7 @@ enum Sign {
 const MEMBERS: &[(&str, Sign)] = &[
     ("args", Sign::Words),
     ("arguments", Sign::Words),
+    ("audio", Sign::Sound),
     ("audio_url", Sign::Address),
     ("bytes", Sign::Picture),
     ("cachedContent", Sign::Adds),
@@ -128,14 +136,18 @@ const KINDS: &[&str] = &[
     "code_interpreter",
     "container_",
     "file_search",
-    "image_generation_call",
+    "image_generation",
     "item_reference",
     "mcp",
     "openrouter:",
+    "tool_search",
     "web_fetch",
     "web_search",
     "x_search",
 ];
+
+/// Tools that only read what is in the body, and what they made themselves.
+const KINDS_OF_OWN: &[&str] = &["image_generation", "tool_search"];
 
 /// Packed documents and films, by the ends of their names.
 const FORMATS: &[&str] = &[
@@ -170,9 +182,13 @@ impl Unseen {
             return Self::default();
         }
         let mut found = Self::default();
-        let mut body = serde_json::Deserializer::from_slice(body);
-        let read = Look { found: &mut found, under: None }.deserialize(&mut body);
-        Self { added: found.added || read.is_err(), ..found }
+        let mut from = serde_json::Deserializer::from_slice(body);
+        let read = Look { found: &mut found, under: None }.deserialize(&mut from);
+        let added = found.added || read.is_err();
+        // What is no object is none of those requests that have tools.
+        let may_use = found.uses.all > 0 || added && body.trim_ascii_start().starts_with(b"{");
+        let uses = if may_use { Uses::of(body) } else { Uses::default() };
+        Self { added, uses, ..found }
     }
 
     /// The most tokens of one picture that this model is sent.
@@ -194,6 +210,15 @@ impl Unseen {
             // Packed: a page or a film has more in it than its bytes.
             _ => self.added = true,
         }
+    }
+
+    fn kind(&mut self, kind: &str) {
+        if !KINDS.iter().any(|begin| kind.starts_with(begin)) {
+            return;
+        }
+        self.uses.all = u64::MAX;
+        self.added |=
+            !KINDS_OF_OWN.iter().any(|own| kind.starts_with(own) && !kind.ends_with("_call"));
     }
 
     fn address(&mut self, address: &str) {
@@ -219,6 +244,7 @@ fn may_have_any(body: &[u8]) -> bool {
                 Sign::Stored => is_of_object(rest),
                 Sign::Adds
                 | Sign::Address
+                | Sign::Sound
                 | Sign::Url
                 | Sign::MediaType
                 | Sign::Format
@@ -292,11 +318,17 @@ impl<'de> Visitor<'de> for Look<'_> {
         match self.under {
             Some(Sign::Address) => found.address(text),
             Some(Sign::MediaType) => found.media(text),
-            Some(Sign::Kind) => found.added |= KINDS.iter().any(|kind| text.starts_with(kind)),
+            Some(Sign::Kind) => found.kind(text),
             Some(Sign::Format) => found.added |= FORMATS.contains(&text),
             Some(Sign::Picture) => found.pictures += 1,
             Some(
-                Sign::Adds | Sign::Stored | Sign::Holder | Sign::Url | Sign::Input | Sign::Words,
+                Sign::Adds
+                | Sign::Stored
+                | Sign::Holder
+                | Sign::Sound
+                | Sign::Url
+                | Sign::Input
+                | Sign::Words,
             )
             | None => {}
         }
@@ -312,6 +344,7 @@ impl<'de> Visitor<'de> for Look<'_> {
                 Some(Sign::Url) if matches!(under, Some(Sign::Address | Sign::Holder)) => {
                     Some(Sign::Address)
                 }
+                None if under == Some(Sign::Sound) && name == "id" => Some(Sign::Adds),
                 sign => sign,
             };
             match sign {

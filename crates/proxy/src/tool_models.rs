@@ -93,22 +93,22 @@ pub(crate) struct Asked {
     pub(crate) falls_back: bool,
 }
 
-/// What the tools of a request to this group may cost.
-pub(crate) fn bounds(proxy: &Proxy, chat: &ChatRequest, group: &Group) -> Bounds {
+/// What the tools of a request may cost that goes to any of these.
+pub(crate) fn bounds(proxy: &Proxy, chat: &ChatRequest, to: &[Arc<Deployment>]) -> Bounds {
     if chat.tool_models().is_empty() {
         return Bounds::default();
     }
     let serving = proxy.0.serving.load();
-    let longest = group.deployments.iter().filter_map(|by| by.target.max_output).max();
+    let longest = to.iter().filter_map(|by| by.target.max_output).max();
     let longest = longest.unwrap_or(hold::LONGEST_OUTPUT);
     let asked = Asked {
         likely: chat.prompt_estimate(),
-        most: Tokens(chat.text_bytes()),
+        most: hold::most_prompt_of(chat, to),
         output: chat.max_output().unwrap_or(longest),
         falls_back: fallbacks(chat, group).next().is_some(),
     };
     let prices = |model: &str| {
-        let each = group.deployments.iter();
+        let each = to.iter();
         each.map(|by| pricing(&serving.catalog, &proxy.0.published, by, model)).collect()
     };
     bounds_at(prices, chat.tool_models(), asked)

@@ -212,6 +212,12 @@ async fn a_strict_budget_holds_for_what_is_not_in_the_body() -> anyhow::Result<(
     let text = json!({"model": "chat", "max_tokens": 5, "messages": [
         {"role": "user", "content": "see https://example.com/a.png"}]});
     let (fetched, sent) = (shown("https://example.com/a.png"), shown("data:image/png;base64,AA=="));
+    let said = json!({"role": "assistant", "content": "hey", "audio": {"id": "audio_1"}});
+    let mut heard = text.clone();
+    heard["messages"].as_array_mut().expect("a list").push(said);
+    // Its prompt is read once more behind the search.
+    let mut searched = text.clone();
+    searched["web_search_options"] = json!({});
     for path in ["/v1/chat/completions", "/openai_passthrough/v1/chat/completions"] {
         let url = setup.cluster.url(0, path);
         for (limit, body, is_let_in) in [
@@ -220,13 +226,18 @@ async fn a_strict_budget_holds_for_what_is_not_in_the_body() -> anyhow::Result<(
             (0.11, &fetched, true),
             (0.04, &sent, false),
             (0.06, &sent, true),
+            (0.09, &heard, false),
+            (0.11, &heard, true),
+            (0.19, &searched, false),
+            (0.21, &searched, true),
         ] {
             let fields = json!({"max_budget": limit, "strict_budget": true});
             let reply = setup.make_key(0, fields).await?.post(&url, body).await?;
             let status = if is_let_in { 200 } else { 422 };
             assert_eq!(reply.status, status, "{path} {limit}: {body} {}", reply.body);
             let tells_why = reply.body.contains("a prompt to which its provider adds nothing");
-            assert_eq!(tells_why, !is_let_in && body == &fetched, "{}", reply.body);
+            let is_added = body != &text && body != &sent;
+            assert_eq!(tells_why, !is_let_in && is_added, "{}", reply.body);
         }
         let soft = setup.make_key(0, json!({"max_budget": 0.001})).await?;
         assert_eq!(soft.post(&url, &fetched).await?.status, 200, "{path}: an estimate");

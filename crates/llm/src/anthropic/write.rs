@@ -350,7 +350,7 @@ fn write_tool(tool: &Tool, chat: &Chat, all: StrictTools) -> Option<Value> {
         }
         Tool::Hosted(json) if chat.from == Dialect::Anthropic => Some(json.value()),
         Tool::Hosted(json) if tool.kind().is_some_and(|kind| is_dated(&kind)) => Some(json.value()),
-        Tool::Hosted(json) => WebSearch::of(json).map(|search| search_tool(&search)),
+        Tool::Hosted(json) => WebSearch::of(json).map(|search| search_tool(&search, chat)),
     }
 }
 
@@ -373,8 +373,8 @@ pub fn hosts(kind: &str) -> bool {
 }
 
 /// A search that OpenAI's responses ask for, with the number of searches that LiteLLM has its sizes
-/// stand for.
-fn search_tool(search: &WebSearch) -> Value {
+/// stand for, and no more than the request allows.
+fn search_tool(search: &WebSearch, chat: &Chat) -> Value {
     let mut tool = json!({"type": "web_search_20250305", "name": SEARCH_TOOL});
     let searches = match search.search_context_size.as_deref() {
         Some("low") => Some(1),
@@ -382,7 +382,7 @@ fn search_tool(search: &WebSearch) -> Value {
         Some("high") => Some(10),
         Some(_) | None => None,
     };
-    if let Some(searches) = searches {
+    if let Some(searches) = searches.into_iter().chain(chat.max_tool_calls).min() {
         tool["max_uses"] = searches.into();
     }
     if let Some(mut place) = search.place() {

@@ -24,6 +24,8 @@ pub struct Chat {
     pub allowed: Option<BTreeSet<String>>,
     /// False: at most one call in one answer.
     pub parallel_tool_calls: Option<bool>,
+    /// How often the provider's own tools may be called in all.
+    pub max_tool_calls: Option<u64>,
     /// The bound on tokens of each choice.
     pub max_output: Option<u64>,
     /// As written, so that no digit changes.

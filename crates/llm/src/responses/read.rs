@@ -94,9 +94,7 @@ fn param(chat: &mut Chat, member: &Member<'_>) -> Result<(), BadRequest> {
         "store" => {
             let _may_be_stored: bool = value(member, "a boolean")?;
         }
-        "max_tool_calls" => {
-            let _most: u64 = value(member, COUNT)?;
-        }
+        "max_tool_calls" => chat.max_tool_calls = Some(value(member, COUNT)?),
         "truncation" | "stream_options" | "client_metadata" => {}
         "include" => {
             let wished: Vec<String> = value(member, "a list of texts")?;

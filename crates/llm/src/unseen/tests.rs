@@ -4,8 +4,8 @@ use super::*;
 
 fn check(cases: &[(&str, bool, u64)]) {
     for (body, added, pictures) in cases {
-        let expected = Unseen { added: *added, pictures: *pictures };
-        assert_eq!(Unseen::of(body.as_bytes()), expected, "{body}");
+        let unseen = Unseen::of(body.as_bytes());
+        assert_eq!((unseen.added, unseen.pictures), (*added, *pictures), "{body}");
     }
 }
 
@@ -20,6 +20,7 @@ fn what_a_provider_adds_is_known_by_its_name_in_every_dialect() {
         r#"{"messages":[{"content":[{"type":"file","file":{"file_data":"data:application/pdf;base64,JVB"}}]}]}"#,
         r#"{"messages":[{"content":[{"type":"video_url","video_url":{"url":"data:video/mp4;base64,AA"}}]}]}"#,
         r#"{"messages":[],"web_search_options":{}}"#,
+        r#"{"messages":[{"role":"assistant","audio":{"id":"audio_1"}}]}"#,
         r#"{"messages":[],"plugins":[{"id":"web"}]}"#,
         // Messages.
         r#"{"messages":[{"content":[{"type":"image","source":{"type":"url","url":"https://x/a"}}]}]}"#,
@@ -100,8 +101,27 @@ fn what_is_in_the_body_is_no_more_than_that() {
             0,
         ),
         (r#"{"messages":[],"thread":{"type":"create"}}"#, false, 0),
+        (r#"{"messages":[{"audio":{"id":null,"data":"aGk="}}]}"#, false, 0),
+        (r#"{"messages":[],"audio":{"voice":{"id":"voice_1"},"format":"mp3"}}"#, false, 0),
+        (r#"{"input":"q","tools":[{"type":"image_generation"}]}"#, false, 0),
         ("--XX\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\nx\r\n--XX--", false, 0),
     ]);
+}
+
+#[test]
+fn only_tools_of_this_request_have_its_prompt_read_again() {
+    for (body, uses) in [
+        (r#"{"input":"q","tools":[{"type":"web_search"}],"max_tool_calls":3}"#, 3),
+        (r#"{"input":"q","tools":[{"type":"image_generation"}],"max_tool_calls":3}"#, 3),
+        (r#"{"input":"q","tools":[{"type":"\u0077eb_search"}],"max_tool_calls":3}"#, 3),
+        // Those of an earlier turn.
+        (r#"{"input":[{"type":"web_search_call","id":"ws_1"}]}"#, 0),
+        (r#"{"input":"q","previous_response_id":"resp_1"}"#, 0),
+        ("[7", 0),
+        (r#"{"file_id":NaN"#, u64::MAX),
+    ] {
+        assert_eq!(Unseen::of(body.as_bytes()).uses.all, uses, "{body}");
+    }
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! What a request may cost before it is sent: held of every budget that it spends from.
 
+use std::sync::Arc;
+
 use dunlin_admission::Bounds;
 use dunlin_ledger::{Ask, Context, Kind, Price, Pricing, Units};
-use dunlin_llm::{Bound, ChatRequest, Media, MostMedia, Picture, Tier, Unseen, Word, tokens_in};
+use dunlin_llm::{
+    Bound, ChatRequest, Media, MostMedia, Picture, Tier, Unseen, Uses, Word, tokens_in,
+};
 use dunlin_router::{Deployment, Group, context};
 use dunlin_state::Key;
 use dunlin_types::Tokens;
@@ -18,6 +22,11 @@ const LONGEST_PROMPT: Tokens = Tokens(1_048_576);
 /// What bounds the cost of a request to whose prompt the provider adds something, in words.
 const WHOLE_PROMPT: &str = "a prompt to which its provider adds nothing (no addresses, files, \
      earlier turns or tools that search), and a limit on the answer";
+/// The same of one that has its provider's tools used, behind each of which its prompt is read again.
+const FEW_USES: &str = "a limit on how often its provider's tools are used (`max_tool_calls`, or \
+     `max_uses` of each of Anthropic's), and on the answer";
+/// Whose models search by a tool where a request has `web_search_options`.
+const SEARCH_BY_TOOL: [&str; 4] = ["anthropic", "azure_ai", "bedrock", "vertex_ai"];
 /// Milliseconds of sound that are taken for a token, as OpenAI hears.
 const MILLIS_A_TOKEN: u64 = 100;
 /// A prompt may be written to the provider's cache, which can be dearer than to read it.
@@ -53,7 +62,7 @@ pub(crate) fn bounds(
     }
     let estimate = Estimate::new(chat, likely(proxy, key, chat));
     let own = priced.map(|deployment| estimate.at(deployment)).fold(Bounds::default(), larger);
-    both(own, tool_models::bounds(proxy, chat, group))
+    both(own, tool_models::bounds(proxy, chat, &group.deployments))
 }
 
 /// The two together.
@@ -109,13 +118,23 @@ pub(crate) struct Sent {
     pub(crate) most: Tokens,
     /// The pictures that are to be made.
     pub(crate) pictures: u64,
+    /// How often its provider's tools may be used.
+    pub(crate) uses: Uses,
 }
 
 impl Sent {
-    /// So many bytes for a model of that name, which takes no more than `longest`, if that is known.
-    pub(crate) fn to(model: &str, bytes: u64, unseen: Unseen, longest: Option<Tokens>) -> Self {
+    /// So many bytes for a model of that name, which takes no more than `longest`, if that is known, and
+    /// answers as that `bound` says.
+    pub(crate) fn to(
+        (model, longest): (&str, Option<Tokens>),
+        bytes: u64,
+        unseen: Unseen,
+        bound: Bound,
+    ) -> Self {
+        let output = bound.tokens.unwrap_or(LONGEST_OUTPUT);
+        let uses = unseen.uses.within(output, false);
         let most = most_prompt(Tokens(bytes), unseen, (model, longest));
-        Self { bytes, most, pictures: 0 }
+        Self { bytes, most: read_again(most, (model, output), uses, unseen), pictures: 0, uses }
     }
 }
 
@@ -127,9 +146,31 @@ fn most_prompt(seen: Tokens, unseen: Unseen, (model, longest): (&str, Option<Tok
     if unseen.added { seen.max(longest.unwrap_or(LONGEST_PROMPT)) } else { seen }
 }
 
+/// All that a model reads of such a prompt, which it does once more behind each use of a tool. Where
+/// nothing is added to it but by those, it grows by what the model writes and makes.
+fn read_again(
+    prompt: Tokens,
+    (model, output): (&str, Tokens),
+    uses: Uses,
+    unseen: Unseen,
+) -> Tokens {
+    let made = Unseen::most_a_picture(model).0.saturating_mul(uses.all).saturating_add(output.0);
+    let grown = if unseen.added || uses.all == 0 { 0 } else { made };
+    Tokens(prompt.0.saturating_add(grown).saturating_mul(uses.all.saturating_add(1)))
+}
+
+/// What so many uses of tools may come to beside tokens.
+fn of_uses(uses: Uses, units: Units) -> Units {
+    Units { web_searches: uses.searches, file_searches: uses.all, code_sessions: uses.all, ..units }
+}
+
 /// What bounds the cost of a request, in words: `answer` does that of the length of its answer.
 pub(crate) fn bounded_by(unseen: Unseen, answer: &'static str) -> &'static str {
-    if unseen.added { WHOLE_PROMPT } else { answer }
+    match (unseen.uses.all > 0, unseen.added) {
+        (true, _) => FEW_USES,
+        (false, true) => WHOLE_PROMPT,
+        (false, false) => answer,
+    }
 }
 
 /// The tokens of so many milliseconds of sound.
@@ -159,14 +200,15 @@ pub(crate) fn of_call(pricing: &Pricing, sent: Sent, bound: Bound) -> Bounds {
         Pricing::Priced(_) => {}
     }
     let units = Units { queries: 1, images_out: sent.pictures, ..Units::default() };
-    let ask = |kinds, prompt, output| {
+    let ask = |kinds, prompt, output, units| {
         let fast = bound.fast;
         pricing.most(&Ask { prompt, output, kinds, units, fast, ..Ask::default() })
     };
     let longest = bound.tokens.unwrap_or(LONGEST_OUTPUT);
     let all = |tokens: Tokens| Tokens(tokens.0.saturating_mul(bound.answers));
-    let likely = ask(KINDS, tokens_in(sent.bytes), all(ASSUMED_OUTPUT.min(longest)));
-    larger(Bounds::UNKNOWN, Bounds { likely, most: ask(KINDS_OF_MEDIA, sent.most, all(longest)) })
+    let likely = ask(KINDS, tokens_in(sent.bytes), all(ASSUMED_OUTPUT.min(longest)), units);
+    let most = ask(KINDS_OF_MEDIA, sent.most, all(longest), of_uses(sent.uses, units));
+    larger(Bounds::UNKNOWN, Bounds { likely, most })
 }
 
 /// How long an answer may be that names no maximum, by what is known of others.
@@ -237,20 +279,35 @@ impl<'a> Estimate<'a> {
         let pictures = self.picture.as_ref().map_or(0, |_| chat.answers());
         // What is added may be of any kind.
         let most_kinds = if *unseen == Unseen::default() { *kinds } else { KINDS_OF_MEDIA };
-        let ask = |kinds, prompt, output, millis, millis_made| {
+        let ask = |kinds, prompt, output, (millis, millis_made), uses| {
             let media = Media { pictures, millis, millis_made, ..*media };
             let Context { service, units } = context(media, *tier, by_picture);
+            let units = of_uses(uses, units);
             price.most(&Ask { prompt, output, kinds, units, service, fast: *fast })
         };
         let MostMedia { sent, millis_sent, millis_made, .. } = *most_media;
+        let by_tool = SEARCH_BY_TOOL.contains(&&*deployment.provider);
+        let uses = unseen.uses.within(most, by_tool);
         // No token of text is shorter than a byte.
         let seen = Tokens(chat.text_bytes()) + sent;
         let prompt = most_prompt(seen, *unseen, (&deployment.target.model, deployment.max_input));
+        let prompt = read_again(prompt, (&deployment.target.model, most), uses, *unseen);
+        let millis = millis_sent.max(media.millis_sent);
+        let (unsaid, likely_prompt) = (Uses::default(), chat.prompt_estimate());
         Bounds {
-            likely: ask(*kinds, chat.prompt_estimate(), likely, media.millis_sent, 0),
-            most: ask(most_kinds, prompt, most, millis_sent.max(media.millis_sent), millis_made),
+            likely: ask(*kinds, likely_prompt, likely, (media.millis_sent, 0), unsaid),
+            most: ask(most_kinds, prompt, most, (millis, millis_made), uses),
         }
     }
+}
+
+/// The most tokens that any of them may read as the prompt of this request.
+pub(crate) fn most_prompt_of(chat: &ChatRequest, to: &[Arc<Deployment>]) -> Tokens {
+    let unseen = Unseen::of(chat.text_as_bytes());
+    let seen = Tokens(chat.text_bytes());
+    let each = to.iter();
+    let each = each.map(|by| most_prompt(seen, unseen, (&by.target.model, by.max_input)));
+    each.max().unwrap_or(seen)
 }
 
 /// The kinds of token that may be counted.

@@ -11,6 +11,7 @@ use axum::http::{Method, Response};
 use bytes::Bytes;
 use dunlin_admission::{Bounds, CountedBatch, counts_batches, has_budget};
 use dunlin_ledger::Pricing;
+use dunlin_llm::Bound;
 use dunlin_llm::batch::passed::Shelf;
 use dunlin_llm::batch::{BadBatch, Beside, LineLabels, Shape};
 use dunlin_providers::relay::sent_model;
@@ -160,7 +161,7 @@ impl Batch {
         &self,
         model: &str,
         prices: impl Fn(&str) -> Vec<Pricing>,
-        sent: impl Fn(&str, u64) -> Sent,
+        sent: impl Fn(&str, u64, Bound) -> Sent,
     ) -> Bounds {
         let Some(wishes) = self.shelf.form.wishes(&self.body) else {
             return prices(model)
@@ -174,7 +175,7 @@ impl Batch {
         for wish in &wishes {
             let model = wish.model.unwrap_or(model);
             let prices = known.entry(model).or_insert_with(|| prices(model));
-            let one = wanted::dearest(prices, sent(model, wish.bytes), wish.bound);
+            let one = wanted::dearest(prices, sent(model, wish.bytes, wish.bound), wish.bound);
             sum.likely += one.likely;
             sum.most += one.most;
         }

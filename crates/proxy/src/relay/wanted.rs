@@ -7,7 +7,7 @@ use bytes::Bytes;
 use dunlin_admission::{Bounds, Demand, has_budget};
 use dunlin_journal::Origin;
 use dunlin_ledger::Pricing;
-use dunlin_llm::{Bound, ChatRequest, Media, Named, Tier, Unseen, edit, tokens_in};
+use dunlin_llm::{Bound, ChatRequest, Media, Named, Tier, Unseen, Uses, edit, tokens_in};
 use dunlin_router::relay::Lenders;
 use dunlin_types::{Tokens, UnixMillis};
 
@@ -119,8 +119,8 @@ impl Wanted {
             let published = &proxy.0.published;
             price::longest_prompt(published, (way.providers, lending), (model, is_renamed))
         };
-        let sent = |model: &str, bytes| {
-            let sent = Sent::to(model, bytes, self.unseen, longest(model));
+        let sent = |model: &str, bytes, bound| {
+            let sent = Sent::to((model, longest(model)), bytes, self.unseen, bound);
             Sent { pictures: self.media.pictures, ..sent }
         };
         let cost = match (&self.read, &self.batch) {
@@ -130,10 +130,12 @@ impl Wanted {
             (None, Some(batch)) => batch.cost(self.model(), prices, sent),
             (None, None) => {
                 let model = self.model();
-                let own = dearest(&prices(model), sent(model, self.bytes), self.bound);
+                let own = dearest(&prices(model), sent(model, self.bytes, self.bound), self.bound);
+                // What such a tool is shown is read for each of its uses once.
+                let unseen = Unseen { uses: Uses::default(), ..self.unseen };
                 let asked = tool_models::Asked {
                     likely: self.prompt(),
-                    most: Tokens(self.bytes),
+                    most: Sent::to((model, longest(model)), self.bytes, unseen, self.bound).most,
                     output: self.bound.tokens.unwrap_or(hold::LONGEST_OUTPUT),
                     falls_back: true,
                 };
