@@ -2,6 +2,7 @@
 //! the first part of an answer is at hand.
 
 use std::collections::BTreeSet;
+use std::slice;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::attempts::retries::{by_policy, is_worth_retrying};
 use crate::bill::Bill;
 use crate::request::worded::{reads_tokens, worded};
 use crate::response::error::{Failed, Unanswered};
-use crate::tool_models::served_with;
+use crate::tool_models::{self, served_with};
 
 pub(crate) mod entry;
 mod fitting;
@@ -264,7 +265,12 @@ impl Asking<'_> {
             let (key, tags) = (bill.key(), bill.tags());
             let likely = || hold::likely(proxy, key, chat);
             let estimate = || estimate.get_or_init(|| Estimate::new(chat, likely()));
-            let cost = &|one: &Deployment| estimate().at(one);
+            let cost = &|one: &Arc<Deployment>| {
+                hold::both(
+                    estimate().at(one),
+                    tool_models::bounds(proxy, chat, slice::from_ref(one)),
+                )
+            };
             let asking =
                 entry::Asking { proxy, catalog, demand, revision, load, tags, cost, strategy };
             let picked = entry::pick(asking, self.group, &tried).await;

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use dunlin_admission::{
     Bounds, Demand, Entering, Entry, Full, Limited, NotEntered, OverBudget, Refusal, Room,
@@ -29,7 +30,7 @@ pub(crate) struct Asking<'a> {
     pub(crate) tags: &'a [String],
     pub(crate) strategy: Strategy,
     /// What it may cost at a deployment.
-    pub(crate) cost: &'a (dyn Fn(&Deployment) -> Bounds + Sync),
+    pub(crate) cost: &'a (dyn Fn(&Arc<Deployment>) -> Bounds + Sync),
 }
 
 /// Why nobody is asked.

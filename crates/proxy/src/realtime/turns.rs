@@ -137,7 +137,7 @@ struct Answer<'a> {
 }
 
 /// What an answer may cost of what may be spent on a deployment: nobody can tell how much before.
-pub(super) fn cost(by: &Deployment) -> Bounds {
+pub(super) fn cost(by: &Arc<Deployment>) -> Bounds {
     hold::unknown(&by.price)
 }
 
