@@ -10,7 +10,9 @@ use std::time::Duration;
 use dunlin_admin::Admin;
 use dunlin_admission::Admission;
 use dunlin_callbacks::Callbacks;
-use dunlin_config::{CountedTokens, Document, Environment, Loaded, Options, Outcome, Settings};
+use dunlin_config::{
+    Budgets, CountedTokens, Document, Environment, Loaded, Options, Outcome, Settings,
+};
 use dunlin_consensus::{Consensus, ProposeError};
 use dunlin_exporter::{Custom, Exporter};
 use dunlin_identity::Identity;
@@ -280,9 +282,8 @@ impl Revisions {
         let trusts_forwarded_for = settings.trusts_forwarded_for;
         self.identity.publish(settings.tls);
         let (calendar, end_users) = (rules.calendar.clone(), rules.end_users.clone());
-        let max_budget = settings.budgets.most;
+        let Budgets { most: max_budget, rollover, binds_users_of_teams, .. } = settings.budgets;
         let max_request_bytes = settings.max_request_bytes.unwrap_or(MAX_REQUEST_BYTES);
-        let binds_users_of_teams = settings.budgets.binds_users_of_teams;
         self.admission.govern(rules);
         self.upstream.publish(&catalog);
         let age = settings.log.age.or(Bounds::default().age);
@@ -319,6 +320,7 @@ impl Revisions {
             calendar,
             binds_users_of_teams,
             end_users,
+            rollover,
             max_budget,
             trusts_forwarded_for,
             open_metrics: settings.metrics.open,

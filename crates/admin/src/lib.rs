@@ -132,6 +132,8 @@ pub struct Settings {
     pub binds_users_of_teams: bool,
     /// What binds end users who have no budget of their own.
     pub end_users: EndUsers,
+    /// `budget_rollover`: what was overspent counts for the next period, too.
+    pub rollover: bool,
     /// The budget of the whole cluster.
     pub max_budget: Option<NanoUsd>,
     /// Whether the proxy in front says who the client is.
@@ -228,6 +230,7 @@ impl Admin {
             key_defaults: settings
                 .map(|settings| settings.key_defaults.clone())
                 .unwrap_or_default(),
+            rollover: settings.is_some_and(|settings| settings.rollover),
             now: self.0.clock.unix(),
         }
     }

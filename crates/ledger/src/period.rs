@@ -12,6 +12,8 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Span, Timestamp};
 
 const SECONDS_A_DAY: i64 = 86_400;
+/// By so much clocks are changed at most.
+const CLOCK_CHANGE_MS: u64 = 3_600_000;
 /// Periods of several days are counted from here, a Monday, so that weeks begin on Mondays, unless
 /// it is known when the duration was set ([`Every::since`]).
 const FIRST_DAY: Date = date(1970, 1, 5);
@@ -229,6 +231,20 @@ impl Every {
     #[must_use]
     pub fn since(self, since: Option<UnixMillis>) -> Self {
         Self { since: since.filter(|_| self.is_counted()), ..self }
+    }
+
+    /// When a period that began at `start` is over, whatever clocks are changed in it.
+    #[must_use]
+    pub fn ends(&self, start: UnixMillis) -> UnixMillis {
+        let (count, unit) = match self.cycle {
+            Cycle::Month => (1, Unit::Month),
+            Cycle::Days(days) => (days, Unit::Day),
+            Cycle::Hours(hours) => (hours, Unit::Hour),
+            Cycle::Seconds(seconds) => (seconds, Unit::Second),
+        };
+        let shift = if matches!(self.cycle, Cycle::Seconds(_)) { 0 } else { CLOCK_CHANGE_MS };
+        let end = Length { count, unit }.after(start).unwrap_or(UnixMillis(u64::MAX));
+        UnixMillis(end.0.saturating_add(shift))
     }
 
     /// Whether the calendar has no beginning for such periods, as for those of 10 days.

@@ -4,6 +4,8 @@
 
 use dunlin_types::{Epoch, NanoUsd, NodeId, UnixMillis};
 
+use crate::period::Period;
+
 /// One life of a node.
 pub type Holder = (NodeId, Epoch);
 
@@ -16,6 +18,9 @@ pub struct Pot {
     pub settled: NanoUsd,
     /// What is set aside, a lease for each life that spends. One that is used up is dropped.
     pub leases: Vec<Lease>,
+    /// When the length of its periods was last changed while this one ran, which goes on until the next
+    /// one begins by the new length; else 0.
+    pub kept: UnixMillis,
 }
 
 /// Money set aside for one life of a node.
@@ -51,6 +56,16 @@ impl Lease {
 }
 
 impl Pot {
+    /// When the period began that runs by the calendar as `by_calendar`; without one, its own.
+    #[must_use]
+    pub fn begun(&self, by_calendar: Option<Period>) -> UnixMillis {
+        let goes_on = |period: &Period| (period.start..period.end).contains(&self.kept);
+        match by_calendar {
+            Some(period) if !goes_on(&period) => period.start.max(self.period),
+            Some(_) | None => self.period,
+        }
+    }
+
     /// What of `limit` is neither settled nor set aside; [`u64::MAX`] where there is no limit.
     #[must_use]
     pub fn free(&self, limit: Option<NanoUsd>) -> NanoUsd {

@@ -4,6 +4,7 @@ mod audit;
 mod batched;
 mod claims;
 mod config;
+mod durations;
 mod entities;
 mod keys;
 mod met;

@@ -38,6 +38,8 @@ impl Format {
     pub(crate) const KEEPS_PASTS_OF_DELETED: Self = Self(4);
     /// Whether what was claimed is settled is known.
     pub(crate) const SETTLES_CLAIMS: Self = Self(4);
+    /// What was spent counts on when a budget's duration is changed.
+    pub(crate) const KEEPS_SPENT: Self = Self(4);
     /// No two users have one `sso_user_id`.
     pub(crate) const UNIQUE_SSO_IDS: Self = Self(3);
     /// The former text of a key is the key's for as long as it works, and no longer than the key.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dunlin_ledger::{Lease, Pot};
+use dunlin_ledger::{Lease, Period, Pot};
 use dunlin_limiter::Ring;
 use dunlin_types::{
     ClusterId, EntityId, Epoch, KeyDigest, Line, NanoUsd, NodeId, PotId, RequestId, UnixMillis,
@@ -191,6 +191,13 @@ impl State {
     #[must_use]
     pub fn spend(&self, pot: &PotId) -> (NanoUsd, UnixMillis) {
         self.pots.get(pot).map_or((NanoUsd::ZERO, UnixMillis(0)), |pot| (pot.settled, pot.period))
+    }
+
+    /// When the period of a pot began that runs by its duration as `by_calendar`.
+    #[must_use]
+    pub fn begun(&self, pot: &PotId, by_calendar: Option<Period>) -> UnixMillis {
+        let start = by_calendar.map_or(UnixMillis(0), |period| period.start);
+        self.pots.get(pot).map_or(start, |pot| pot.begun(by_calendar))
     }
 
     /// What a key has spent in its present period, as far as it is settled.

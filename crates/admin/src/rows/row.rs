@@ -9,7 +9,7 @@ use std::sync::Arc;
 use dunlin_admin_api::{RawJson, Row};
 use dunlin_admission::EndUsers;
 use dunlin_callbacks::{FIELD, OwnCallback};
-use dunlin_ledger::{Calendar, Period};
+use dunlin_ledger::{Calendar, Every, Period};
 use dunlin_state::{Entity, Key, Kind, Member, Renewal, State, Terms};
 use dunlin_types::{EntityId, Line, NanoUsd, PotId, UnixMillis};
 use serde::Serialize;
@@ -32,6 +32,8 @@ pub(crate) struct View {
     pub(crate) end_users: EndUsers,
     /// What a new key has that is asked for without.
     pub(crate) key_defaults: BTreeMap<String, String>,
+    /// `budget_rollover`: what was overspent counts for the next period, too.
+    pub(crate) rollover: bool,
     pub(crate) now: UnixMillis,
 }
 
@@ -288,10 +290,30 @@ impl View {
     /// What is spent in the period of `now`, and that period.
     fn spend(&self, id: EntityId, terms: &Terms) -> (NanoUsd, Option<Period>) {
         let period = self.running(terms);
-        let (spent, since) = self.state.spend(&PotId { of: id, line: Line::Main });
+        let pot = PotId { of: id, line: Line::Main };
+        let (spent, since) = self.state.spend(&pot);
         // What was spent without periods counts for the first one.
-        let over = |period: &Period| since > UnixMillis(0) && since < period.start;
-        (if period.as_ref().is_some_and(over) { NanoUsd::ZERO } else { spent }, period)
+        let is_over = since > UnixMillis(0) && since < self.state.begun(&pot, period);
+        if !is_over {
+            return (spent, period);
+        }
+        let limit = self.state.limit_of(&pot).or_else(|| self.main_budget(terms).0);
+        (self.carried(&pot, self.every(terms), limit, period), period)
+    }
+
+    /// What was spent beyond its limit in the period before this one, if it counts for this one, too.
+    pub(crate) fn carried(
+        &self,
+        pot: &PotId,
+        every: Option<Every>,
+        limit: Option<NanoUsd>,
+        period: Option<Period>,
+    ) -> NanoUsd {
+        let (spent, since) = self.state.spend(pot);
+        let last = period.and_then(|period| period.start.0.checked_sub(1)).map(UnixMillis);
+        let last = every.zip(last).map(|(every, last)| self.calendar.period(every, last).start);
+        let counts = self.rollover && last == Some(since);
+        NanoUsd(limit.filter(|_| counts).map_or(0, |limit| spent.0.saturating_sub(limit.0)))
     }
 
     /// What lies on nodes that do not serve, of the main budget's period that is running: beside what
@@ -305,7 +327,7 @@ impl View {
 
     fn withheld(&self, id: EntityId, period: Option<Period>) -> NanoUsd {
         let pot = PotId { of: id, line: Line::Main };
-        let is_over = period.is_some_and(|period| self.state.spend(&pot).1 < period.start);
+        let is_over = self.state.spend(&pot).1 < self.state.begun(&pot, period);
         if is_over { NanoUsd::ZERO } else { self.state.withheld(&pot) }
     }
 
@@ -321,12 +343,15 @@ impl View {
 
     /// The present period of terms, if they have periods.
     pub(crate) fn running(&self, terms: &Terms) -> Option<Period> {
+        Some(self.calendar.period(self.every(terms)?, self.now))
+    }
+
+    fn every(&self, terms: &Terms) -> Option<Every> {
         let shared = self.shared(terms);
         let shared = shared.as_ref().and_then(|budget| budget.terms.renewal());
         let Renewal { every, since } = terms.renewal().or(shared)?;
         // Terms that are not in force yet begin with their first day.
-        let renewal = Renewal { every, since: since.or(Some(self.now)) };
-        Some(self.calendar.period(renewal.read()?, self.now))
+        Renewal { every, since: since.or(Some(self.now)) }.read()
     }
 
     /// What an entity has spent in its present period.

@@ -23,9 +23,10 @@ impl View {
         let windows = windows.into_iter().flat_map(|terms| terms.windows_by_length());
         let windows = windows.map(|(every, most)| {
             let pot = PotId { of, line: Line::Window(every.clone()) };
-            let period = Renewal::of(every).read();
-            let period = period.map(|every| self.calendar.period(every, self.now));
-            self.told(&pot, Some(every), most, period)
+            let read = Renewal::of(every).read();
+            let period = read.map(|every| self.calendar.period(every, self.now));
+            let carried = self.carried(&pot, read, Some(most), period);
+            self.told((&pot, carried), Some(every), most, period)
         });
         let mut models: BTreeMap<&String, &ModelBudget> = BTreeMap::new();
         all().rev().for_each(|terms| models.extend(&terms.model_budgets));
@@ -34,7 +35,12 @@ impl View {
             let begun = self.state.spend(&pot).1;
             let length = budget.duration.as_ref().and_then(|text| Length::of_period(text).ok());
             let period = length.and_then(|length| length.rolling(begun, self.now).ok());
-            let mut told = self.told(&pot, budget.duration.as_ref(), budget.max_budget?, period);
+            let mut told = self.told(
+                (&pot, NanoUsd::ZERO),
+                budget.duration.as_ref(),
+                budget.max_budget?,
+                period,
+            );
             told["model"] = json!(model);
             Some(told)
         });
@@ -44,10 +50,11 @@ impl View {
         }
     }
 
-    /// How one of them stands. A period that begins with a first use has no end before it.
+    /// How one of them stands, in a period that begins with what is `carried` into it. One that begins
+    /// with a first use has no end before it.
     fn told(
         &self,
-        pot: &PotId,
+        (pot, carried): (&PotId, NanoUsd),
         every: Option<&String>,
         most: NanoUsd,
         period: Option<Period>,
@@ -58,7 +65,7 @@ impl View {
         json!({
             "budget_duration": every,
             "max_budget": most.as_usd(),
-            "spend": if runs { spent } else { NanoUsd::ZERO }.as_usd(),
+            "spend": if runs { spent } else { carried }.as_usd(),
             "budget_reset_at": ends,
         })
     }

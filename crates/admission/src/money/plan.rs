@@ -90,8 +90,8 @@ fn order(demands: &mut [Demand], payers: &[Payer]) {
 
 impl Plan {
     fn charge(&mut self, pot: PotId, period: Option<Period>, state: &State) {
-        let begun = state.spend(&pot).1;
-        self.charged.push((pot, period.map_or(begun, |period| period.start.max(begun))));
+        let begun = state.begun(&pot, period);
+        self.charged.push((pot, begun));
     }
 
     pub(super) fn add(

@@ -47,7 +47,7 @@ fn a_dead_life_leaves_exactly_what_it_had_not_used() {
         used: NanoUsd(used),
     };
     let leases = vec![lease(1, 1, 30, 10), lease(2, 1, 20, 0), lease(1, 2, 10, 0)];
-    let mut pot = Pot { period: P, settled: NanoUsd(10), leases };
+    let mut pot = Pot { period: P, settled: NanoUsd(10), leases, ..Pot::default() };
     let limit = Some(NanoUsd(100));
     assert_eq!(pot.withheld(|node, epoch| (node, epoch) != (NodeId(1), Epoch(1))), NanoUsd(20));
     pot.settle((NodeId(1), Epoch(1)), P, NanoUsd(5));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dunlin_types::{EntityId, KeyDigest, UnixMillis};
 
+use super::durations::Durations;
 use super::{keys, met, promised, seen};
 use crate::Format;
 use crate::command::{Entity, EntityChanges, Kind, Member, MemberChanges, Rejected, Reply};
@@ -196,12 +197,14 @@ fn seat(
 ) -> Result<Arc<Member>, Rejected> {
     known(state, Kind::Budget, member.terms.budget_id.as_deref())?;
     member.terms.begin(state.at);
+    let durations = Durations::of(state, member.id);
     let member = Arc::new(member);
     let (group, user) = (name.to_owned(), member.user.clone());
     let holder = Holder::Member { kind, group: group.clone(), user: user.clone() };
     state.holders.insert(member.id, holder);
     let groups = state.members.entry(kind).or_default();
     groups.entry(group).or_default().insert(user, Arc::clone(&member));
+    durations.keep(state);
     Ok(member)
 }
 
@@ -286,6 +289,7 @@ fn put(state: &mut State, mut entity: Entity) -> Result<Reply, Rejected> {
     known(state, Kind::Budget, entity.member.budget_id.as_deref())?;
     state.unique.check(&entity, state.format)?;
     promised::to_entity(state, &entity)?;
+    let durations = Durations::under(state, &entity);
     let before = state.entity(entity.kind, &entity.name);
     let updated_at = seen::time(state, before.map_or(UnixMillis(0), |before| before.updated_at));
     let entity = Arc::new(Entity { updated_at, met: None, ..entity });
@@ -295,6 +299,7 @@ fn put(state: &mut State, mut entity: Entity) -> Result<Reply, Rejected> {
         met::leave(state, &before);
     }
     state.unique.add(&entity);
+    durations.keep(state);
     Ok(Reply::Entity(entity))
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dunlin_types::{EntityId, KeyDigest, UnixMillis};
 
+use super::durations::Durations;
 use super::{entities, promised, seen};
 use crate::Format;
 use crate::command::{Change, Key, KeyChanges, Kind, Rejected, Reply, TermsChanges};
@@ -158,6 +159,7 @@ fn put(state: &mut State, mut key: Key) -> Result<Reply, Rejected> {
         entities::known(state, kind, name.as_deref())?;
     }
     promised::to_key(state, &key)?;
+    let durations = Durations::of(state, key.id);
     let updated_at = seen::time(state, key.updated_at);
     let key = Arc::new(Key { updated_at, ..key });
     if let Some(before) = state.keys.insert(key.token, Arc::clone(&key))
@@ -169,5 +171,6 @@ fn put(state: &mut State, mut key: Key) -> Result<Reply, Rejected> {
         state.aliases.insert(alias.clone(), key.token);
     }
     state.holders.insert(key.id, Holder::Key(key.token));
+    durations.keep(state);
     Ok(Reply::Key(key))
 }

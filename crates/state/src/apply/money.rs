@@ -235,7 +235,7 @@ fn running(state: &State, pot: &PotId, window: &str) -> UnixMillis {
 /// The pot, in the period that starts at `period` if that is later than its own and has begun. A pot
 /// that had no periods takes what was spent of it into its first one, and what is held of it then is
 /// held of no lease: leases begin anew.
-fn of_period<'s>(state: &'s mut State, id: &PotId, period: UnixMillis) -> &'s mut Pot {
+pub(super) fn of_period<'s>(state: &'s mut State, id: &PotId, period: UnixMillis) -> &'s mut Pot {
     let pot = Arc::make_mut(state.pots.entry(id.clone()).or_default());
     if period > state.at {
         return pot;

@@ -348,6 +348,7 @@ fn what_is_too_large_is_not_kept() {
 
 mod batched;
 mod config;
+mod durations;
 mod entities;
 mod met;
 mod money;

@@ -140,17 +140,25 @@ pub(crate) struct PotRow {
     settled: NanoUsd,
     /// Node, life, granted, used.
     leases: Vec<(NodeId, Epoch, NanoUsd, NanoUsd)>,
+    #[serde(default, skip_serializing_if = "is_never")]
+    kept: UnixMillis,
+}
+
+fn is_never(at: &UnixMillis) -> bool {
+    *at == UnixMillis(0)
 }
 
 impl PotRow {
     pub(crate) fn of((pot, held): (&PotId, &Arc<Pot>)) -> Self {
         let leases = held.leases.iter().map(|l| (l.node, l.epoch, l.granted, l.used)).collect();
-        Self { pot: pot.clone(), period: held.period, settled: held.settled, leases }
+        let Pot { period, settled, kept, .. } = **held;
+        Self { pot: pot.clone(), period, settled, leases, kept }
     }
 
     pub(crate) fn into_pot(self) -> (PotId, Arc<Pot>) {
         let lease = |(node, epoch, granted, used)| Lease { node, epoch, granted, used };
         let leases = self.leases.into_iter().map(lease).collect();
-        (self.pot, Arc::new(Pot { period: self.period, settled: self.settled, leases }))
+        let Self { period, settled, kept, .. } = self;
+        (self.pot, Arc::new(Pot { period, settled, leases, kept }))
     }
 }

@@ -55,6 +55,7 @@ impl Preview<'_> {
             binds_users_of_teams: false,
             end_users: EndUsers::default(),
             key_defaults: BTreeMap::new(),
+            rollover: false,
             now: self.now,
         };
         let step = Candidate::read(&row, &view, self.master_key)?.step(&view.state, false);

@@ -50,6 +50,7 @@ pub(crate) fn view_of(state: State) -> View {
         binds_users_of_teams: false,
         end_users: EndUsers::default(),
         key_defaults: BTreeMap::new(),
+        rollover: false,
         now,
     }
 }
@@ -123,6 +124,41 @@ fn spend_is_that_of_the_period_and_the_budget_row_is_shown() {
     let told = shown(&view, &key);
     assert_eq!(told["spend"], json!(0.0));
     assert_eq!(told["budget_reset_at"], json!("1970-01-01T02:00:00.000000Z"));
+}
+
+/// The answer and a refusal say the same of what is carried on.
+#[test]
+fn what_was_overspent_is_shown_from_the_next_period_on_where_it_is_carried_on() {
+    let mut key = bare("sk-abcd");
+    key.terms.max_budget = Some(NanoUsd(1_000_000));
+    key.terms.budget_duration = Some("1h".to_owned());
+    key.terms.windows.insert("1h".to_owned(), NanoUsd(500_000));
+    let hour = UnixMillis(3_600_000);
+    let charge = |line| {
+        let pot = PotId { of: EntityId(1_000), line };
+        Charge { pot, period: hour, cost: NanoUsd(2_500_000), requests: 1 }
+    };
+    let charges = vec![charge(Line::Main), charge(Line::Window("1h".to_owned()))];
+    let (node, epoch) = (NodeId(1), Epoch(1));
+    let made = [Command::CreateKey { key: Box::new(key) }, settle(node, epoch, charges)];
+    let mut state = State::new();
+    for (seq, command) in (1..).zip(made) {
+        let entry = Entry { id: CommandId { node, epoch, seq }, actor: None, command };
+        state.apply(seq, UnixMillis(hour.0 + seq), &entry).expect("accepted");
+    }
+    let mut view = view_of(state);
+    let key = Key::clone(view.state.key(&KeyDigest::of("sk-abcd")).expect("the key"));
+    for (rollover, hours, spend, of_window) in [
+        (true, 1, 0.0025, 0.0025),
+        (true, 2, 0.0015, 0.002),
+        (false, 2, 0.0, 0.0),
+        (true, 3, 0.0, 0.0),
+    ] {
+        (view.now, view.rollover) = (UnixMillis(hours * hour.0 + 10), rollover);
+        let told = shown(&view, &key);
+        assert_eq!(told["spend"], json!(spend), "{rollover} {hours}");
+        assert_eq!(told["budgets"][0]["spend"], json!(of_window), "{rollover} {hours}");
+    }
 }
 
 fn settle(node: NodeId, epoch: Epoch, charges: Vec<Charge>) -> Command {
