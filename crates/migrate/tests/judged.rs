@@ -1,7 +1,7 @@
 //! What the API would refuse is not said to move: a preview that keeps a row is believed.
 
 use dunlin_ledger::Calendar;
-use dunlin_migrate::{Dump, Options, Outcome, plan};
+use dunlin_migrate::{Dump, Options, Outcome, Way, plan};
 use dunlin_types::UnixMillis;
 
 /// What becomes of a key with one cell, and where it stands.
@@ -84,4 +84,28 @@ fn each_value_is_judged_as_the_import_judges_it() {
     let told = outcome("max_budget", "1e40");
     let expected = "1e+40 would be refused: Input should be at most 18 billion";
     assert_eq!(told, format!("keys.csv:2 unsupported: {expected}"));
+}
+
+/// What such a row of keys tells the cluster of the end of its period.
+fn ends(duration: &str) -> Option<String> {
+    let mut dump = Dump::new();
+    let mut reader = dump.csv("keys.csv", "LiteLLM_VerificationToken");
+    let row = format!("{},0,{duration},2027-01-15 11:22:33.456", "a".repeat(64));
+    let head = "token,spend,budget_duration,budget_reset_at".to_owned();
+    for line in [head, row] {
+        reader.line(line.as_bytes()).expect("CSV");
+    }
+    reader.end().expect("a whole table");
+    let (now, calendar) = (UnixMillis(0), Calendar::default());
+    let options = Options { now, calendar, salt: None, master: None, drop_guards: false };
+    let planned = plan(&dump, &options);
+    let Some(Way::Import(row)) = &planned.items[0].way else { panic!("{:?}", planned.items[0]) };
+    let row: serde_json::Value = serde_json::from_str(row.get()).expect("JSON");
+    row["fields"]["budget_reset_at"].as_str().map(str::to_owned)
+}
+
+#[test]
+fn a_period_that_is_counted_from_a_day_goes_on_though_nothing_was_spent_in_it() {
+    assert_eq!(ends("90d").as_deref(), Some("2027-01-15T11:22:33.456Z"));
+    assert_eq!(ends("30d"), None, "the calendar says when it begins");
 }

@@ -300,6 +300,8 @@ fn differ(before: &Value, after: &Value, differences: &mut BTreeSet<String>) {
             "terms" | "member" | "other" => {
                 differ(before.unwrap_or(&none), after.unwrap_or(&none), differences);
             }
+            // Of periods that it does not say the end of, those here go on.
+            "budget_since" if after.is_none_or(Value::is_null) => {}
             _ if before != after => drop(differences.insert(name.clone())),
             _ => {}
         }

@@ -27,6 +27,7 @@ pub(super) fn budgets(world: &mut World<'_>) -> Vec<Item> {
         {
             draft.temporary(&number(more), until);
         }
+        draft.resets();
         draft.made();
         draft.taken.push("allowed_models");
         draft.idle(Of::Budget, &mut Map::new());

@@ -216,9 +216,20 @@ impl Draft<'_, '_> {
         }
     }
 
+    /// When a period of its own ends that is counted from a day: it goes on as it was, whatever was
+    /// spent in it.
+    pub(super) fn resets(&mut self) {
+        let own = self.fields.get("budget_duration").and_then(Value::as_str);
+        let every = own.and_then(|own| Every::parse(own).ok()).filter(Every::is_counted);
+        if let (Some(_), Some(Moment::At(ends))) = (every, self.moment("budget_reset_at")) {
+            self.put("budget_reset_at", values::iso(ends));
+        }
+    }
+
     /// What was spent in the present period. Of a budget that is shared, each spends its own; its
     /// period is the shared one.
     pub(super) fn spend(&mut self) {
+        self.resets();
         let Some(text) = self.text("spend").map(str::trim) else { return };
         match text.parse::<NanoUsd>() {
             Ok(NanoUsd::ZERO) => return,

@@ -51,6 +51,19 @@ fn a_row_is_made_once_and_told_apart_from_another() {
     assert_eq!(step(&team("T", 1.0), &state, true).outcome, ImportedRow::Replaced);
 }
 
+/// Periods that no calendar counts begin with the day of the import, unless a row says when one ends.
+#[test]
+fn a_row_whose_periods_are_counted_from_a_day_stays_when_it_comes_again() {
+    for ends in [None, Some("1970-02-10T11:22:33.456Z")] {
+        let fields = json!({"team_id": "t", "budget_duration": "90d", "budget_reset_at": ends});
+        let row = row(ImportKind::Team, fields);
+        let made = step(&row, &State::new(), false);
+        let state = state_after([Command::All { commands: made.commands }]);
+        assert!(state.entity(Kind::Team, "t").expect("it").terms.budget_since.is_some());
+        assert_eq!(step(&row, &state, false).outcome, ImportedRow::Unchanged, "{ends:?}");
+    }
+}
+
 #[test]
 fn what_was_spent_in_a_period_that_is_over_is_not_spent_in_this_one() {
     // It is 10 s after the beginning of time.
