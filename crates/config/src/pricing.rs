@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use dunlin_ledger::{Adjustment, AdjustmentError, Pricing, Rate, Sheet, Tier};
 use dunlin_prices::{Asked, Mode, Table, is_self_hosted};
-use dunlin_router::Deployment;
+use dunlin_router::{Deployment, tells_costs};
 use dunlin_types::{PicoUsd, Tokens};
 use http::Uri;
 
@@ -17,8 +17,6 @@ use crate::report::Report;
 use crate::tree::{Map, Node};
 
 const TIERS: &str = "tiered_pricing";
-/// They tell what each answer cost.
-const REPORTERS: &[&str] = &["openrouter", "perplexity"];
 /// The margin of providers that have none of their own.
 const GLOBAL: &str = "global";
 
@@ -188,7 +186,7 @@ pub(crate) fn of(
             price = usual.clone();
         }
     }
-    if REPORTERS.contains(&provider) && own.is_empty() {
+    if tells_costs(provider) && own.is_empty() {
         price = price.or_as_reported();
         let all = each.into_iter();
         each = all.map(|(name, price): (_, Pricing)| (name, price.or_as_reported())).collect();
@@ -271,6 +269,7 @@ mod tests {
         let mut own = Sheet::default();
         assert_eq!(cost("perplexity", "sonar-pro", &own), 16_500_000);
         assert_eq!(cost("openrouter", "openai/gpt-4o", &own), 16_500_000);
+        assert_eq!(cost("xai", "grok-4", &own), 16_500_000);
         assert_eq!(cost("openai", "gpt-4o", &own), 2_500_000);
         own.set(Rate::of(Kind::Input), PicoUsd(1_000_000));
         assert_eq!(cost("perplexity", "sonar-pro", &own), 1_000_000);

@@ -26,6 +26,13 @@ pub fn context(media: Media, tier: Option<Tier>, by_picture: bool) -> Context {
     Context { service: service(tier), units }
 }
 
+/// Whether a provider tells what each answer cost, tools included: that goes before what is published of
+/// its prices.
+#[must_use]
+pub fn tells_costs(provider: &str) -> bool {
+    matches!(provider, "openrouter" | "perplexity" | "xai")
+}
+
 /// The tier in the words of prices.
 #[must_use]
 pub fn service(tier: Option<Tier>) -> Service {

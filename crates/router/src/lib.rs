@@ -30,7 +30,7 @@ pub use catalog::{
     About, Alias, BackendId, Catalog, Deployment, DeploymentLimits, Group, HealthCheck, Keepalive,
     KeyLimits, Retry, Strategy, TeamGroups, Weight, is_beside,
 };
-pub use context::{context, service};
+pub use context::{context, service, tells_costs};
 pub use health::{Cooldown, Outcome, Reach, Rules};
 pub use pass_through::{PassThrough, find as find_pass_through};
 pub use pick::{NonePicked, Seen, decay, pick, warmth};

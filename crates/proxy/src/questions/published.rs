@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dunlin_ledger::{Adjustment, Pricing, Rate, Sheet};
 use dunlin_llm::Target;
 use dunlin_providers::supported_params;
+use dunlin_router::tells_costs;
 use dunlin_types::{PicoUsd, Tokens};
 use serde_json::{Map, Value};
 
@@ -43,7 +44,8 @@ impl Published {
 
     /// What a provider's model costs, by its own name.
     pub(crate) fn price_at(&self, provider: &str, model: &str) -> Option<Pricing> {
-        price(&self.of(Some(provider), model)?)
+        let price = price(&self.of(Some(provider), model)?)?;
+        Some(if tells_costs(provider) { price.or_as_reported() } else { price })
     }
 
     /// The longest prompt that a provider's model takes, by its own name.
