@@ -182,13 +182,15 @@ impl Keeper<'_> {
         let objects = self.objects(&at).await?;
         let Some(first) = objects.first() else { return Err(self.absent("file", id)) };
         let read = self.ask_bucket(&at, Asked::Object(&first.name)).await?;
-        let speaker = provider_of(self.by).speaker();
-        Ok(Answers::new(self, Place { at, part }, objects, read).relayed(speaker))
+        let answers = Answers::new(&self, Place { at, part }, objects, read);
+        Ok(answers.relayed(self.attempt, provider_of(self.by).speaker()))
     }
 
+    /// Errors are told from the same objects as answers, and go with those, if there are any.
     async fn delete(&self, id: &str) -> Result<Relayed, Stop> {
         let Place { at, part } = self.place(id)?;
-        if part == Part::Errors {
+        if part == Part::Errors && self.is_any(Place { at: at.clone(), part: Part::Output }).await?
+        {
             let name = "file_id".to_owned();
             let expected = "the output file of the batch, with which its error file is deleted";
             let kept = BadRequest::Invalid { route: "/files", name, expected };
@@ -202,6 +204,15 @@ impl Keeper<'_> {
             self.ask_bucket(&at, Asked::Delete(name)).await?;
         }
         Ok(self.json(jobs::deleted(id)))
+    }
+
+    /// Whether there is a line of this.
+    async fn is_any(&self, place: Place) -> Result<bool, Stop> {
+        let objects = self.objects(&place.at).await?;
+        let Some(first) = objects.first() else { return Ok(false) };
+        let read = self.ask_bucket(&place.at, Asked::Object(&first.name)).await?;
+        let first = Answers::new(self, place, objects, read).next().await;
+        Ok(first.map_err(|error| self.failed(error))?.is_some())
     }
 
     /// What a batch costs is counted by its answers: none is made whose answers could not be seen.

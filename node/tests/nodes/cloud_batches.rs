@@ -210,6 +210,29 @@ async fn failed_line_is_in_its_file(
     Ok(())
 }
 
+/// Where no line has an answer there is no output, and the errors are deleted by themselves.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_errors_of_a_batch_without_answers_can_be_deleted() -> anyhow::Result<()> {
+    let setup = start(1).await?;
+    for (model, _) in MODELS {
+        let owner = setup.make_key(0, json!({})).await?;
+        let fields = [("purpose", "batch"), ("target_model_names", model)];
+        let bad = line("c", model, "[[status:400]]", &json!({}));
+        let (status, file) = upload(&setup, &owner, &fields, &bad).await?;
+        assert_eq!(status, 200, "{model}: {file}");
+        let made = make(&setup, &owner, &file).await?;
+        let path = format!("/v1/batches/{}", made["id"].as_str().expect("an id"));
+        let (_, done) = get(&setup, 0, &owner, &path).await?;
+        assert_eq!(done["output_file_id"], json!(null), "{done}");
+        assert_eq!(lines_of(&setup, 0, &owner, &done["error_file_id"]).await?.len(), 1, "{done}");
+        let at = format!("/v1/files/{}", done["error_file_id"].as_str().expect("an id"));
+        let (status, gone) = send_json(&setup, 0, &owner, "DELETE", &at).await?;
+        assert_eq!((status, &gone["deleted"]), (200, &json!(true)), "{gone}");
+        assert_eq!(get(&setup, 0, &owner, &at).await?.0, 404);
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_of_vectors_is_charged_by_its_texts() -> anyhow::Result<()> {
     let setup = start(1).await?;

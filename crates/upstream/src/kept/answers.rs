@@ -28,8 +28,8 @@ use crate::{MAX_HELD_REPLY_BYTES, Upstream};
 pub(super) struct Answers {
     upstream: Upstream,
     by: Arc<Deployment>,
-    /// It is in flight as long as they are read.
-    _attempt: Attempt,
+    /// It is in flight as long as they are read for a client.
+    _attempt: Option<Attempt>,
     place: Place,
     within: Duration,
     /// The first is being read.
@@ -43,17 +43,17 @@ pub(super) struct Answers {
 impl Answers {
     /// `read` is the first of the objects.
     pub(super) fn new(
-        Keeper { upstream, by, attempt, within, .. }: Keeper<'_>,
+        Keeper { upstream, by, within, .. }: &Keeper<'_>,
         place: Place,
         objects: Vec<Listed>,
         read: Relayed,
     ) -> Self {
         Self {
-            upstream: upstream.clone(),
+            upstream: (*upstream).clone(),
             by: Arc::clone(by),
-            _attempt: attempt,
+            _attempt: None,
             place,
-            within,
+            within: *within,
             objects: objects.into(),
             read: Some(read),
             lines: Lines::new(MAX_HELD_REPLY_BYTES),
@@ -61,8 +61,9 @@ impl Answers {
         }
     }
 
-    pub(super) fn relayed(self, speaker: &'static str) -> Relayed {
-        let pieces = futures::stream::try_unfold(self, async |mut answers| {
+    pub(super) fn relayed(self, attempt: Attempt, speaker: &'static str) -> Relayed {
+        let held = Self { _attempt: Some(attempt), ..self };
+        let pieces = futures::stream::try_unfold(held, async |mut answers| {
             let piece = answers.next().await?;
             Ok::<_, ProviderError>(piece.map(|piece| (piece, answers)))
         });
@@ -72,7 +73,7 @@ impl Answers {
     }
 
     /// The next lines; `None` at the end.
-    async fn next(&mut self) -> Result<Option<Bytes>, ProviderError> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ProviderError> {
         loop {
             let Self { upstream, by, place, within, objects, read, .. } = self;
             let Some(read) = read else {
