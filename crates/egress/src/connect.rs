@@ -20,6 +20,7 @@ use tower_service::Service;
 
 use crate::guard::GuardedResolver;
 use crate::proxies::Proxies;
+use crate::reason::AtProxy;
 
 /// A peer that is gone without a word is noticed after this and a few probes.
 const KEEPALIVE: Duration = Duration::from_secs(60);
@@ -75,7 +76,10 @@ impl Service<Uri> for Connector {
         };
         if to.scheme() != Some(&Scheme::HTTPS) {
             let connecting = self.to_proxy.call(proxy.address.clone());
-            return Box::pin(async move { Ok(Stream { tcp: connecting.await?, forwards: true }) });
+            return Box::pin(async move {
+                let tcp = connecting.await.map_err(|error| AtProxy(error.into()))?;
+                Ok(Stream { tcp, forwards: true })
+            });
         }
         let mut tunnel = Tunnel::new(proxy.address.clone(), self.to_proxy.clone());
         if let Some(authorization) = &proxy.authorization {
@@ -84,7 +88,8 @@ impl Service<Uri> for Connector {
         let digging = tunnel.call(to);
         Box::pin(async move {
             let dug = tokio::time::timeout(TUNNEL_TIMEOUT, digging).await;
-            let tcp = dug.map_err(|_| "the proxy did not answer in time")??;
+            let dug = dug.map_err(|_| AtProxy("the proxy did not answer in time".into()))?;
+            let tcp = dug.map_err(|error| AtProxy(error.into()))?;
             Ok(Stream { tcp, forwards: false })
         })
     }

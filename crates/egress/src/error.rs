@@ -4,7 +4,10 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use dunlin_types::NoConnection;
+
 use crate::connect::AnyError;
+use crate::reason;
 
 /// A setting that cannot be carried out. Values of variables are not shown: proxies have passwords.
 #[derive(Debug, thiserror::Error)]
@@ -54,10 +57,23 @@ pub(crate) enum Cause {
 }
 
 impl Failure {
-    /// Whether no connection could be made at all, so that nothing was sent.
+    /// Why no connection could be made at all, so that nothing was sent.
     #[must_use]
-    pub fn is_connect(&self) -> bool {
-        matches!(self.0, Cause::Connect(_))
+    pub fn no_connection(&self) -> Option<NoConnection> {
+        match &self.0 {
+            Cause::Connect(cause) => Some(reason::of(&**cause)),
+            Cause::Nowhere | Cause::Sent(_) => None,
+        }
+    }
+
+    /// Why there is no answer, in words that name no address.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match &self.0 {
+            Cause::Nowhere => "the address names no host".to_owned(),
+            Cause::Connect(cause) => reason::of(&**cause).to_string(),
+            Cause::Sent(cause) => reason::of_break(cause).to_owned(),
+        }
     }
 
     /// Whether there was an answer whose head has more than [`MAX_FIELDS`](crate::MAX_FIELDS), or is

@@ -12,6 +12,7 @@ use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use tower_service::Service;
 
 use crate::connect::AnyError;
+use crate::reason::Unresolved;
 
 /// An address that calls may not go to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,7 +57,7 @@ impl Service<Name> for GuardedResolver {
         let (host, networks) = (name.as_str().to_owned(), self.networks.clone());
         let resolving = self.names.call(name);
         Box::pin(async move {
-            let found: Vec<SocketAddr> = resolving.await?.collect();
+            let found: Vec<SocketAddr> = resolving.await.map_err(Unresolved)?.collect();
             within(&networks, &host, found.iter().map(SocketAddr::ip))?;
             let allowed = found.into_iter().filter(|found| networks.allows(found.ip()));
             Ok(allowed.collect::<Vec<_>>().into_iter())

@@ -13,6 +13,7 @@ mod error;
 mod guard;
 mod pool;
 mod proxies;
+mod reason;
 mod tls;
 
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dunlin_egress::{Egress, Proxies};
-use dunlin_types::{Network, Networks, Tls, Trust};
+use dunlin_types::{Network, Networks, NoConnection, Tls, Trust};
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -281,4 +281,55 @@ async fn a_proxy_is_reached_wherever_it_is() {
     assert!(seen.recv().await.is_some());
     let refused = get_within(&egress, way, "http://10.0.0.1/").await.unwrap_err();
     assert!(refused.contains("10.0.0.1 is 10.0.0.1"), "{refused}");
+}
+
+/// A server without TLS that waits for nothing; gives its port.
+async fn speaks_first() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("as set up");
+    let port = listener.local_addr().expect("as set up").port();
+    TaskTracker::new().spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            socket.write_all(ANSWER.as_bytes()).await.ok();
+        }
+    });
+    port
+}
+
+/// Why nothing could be connected at `url`.
+async fn no_connection(egress: &Egress, tls: &Tls, url: &str) -> Option<NoConnection> {
+    let client = egress.client(tls, &Networks::Anywhere).expect("as set up");
+    let request = Request::get(url).body(Full::<Bytes>::default()).expect("as set up");
+    client.request(request).await.err().expect("nothing answers").no_connection()
+}
+
+#[tokio::test]
+async fn why_no_connection_could_be_made_is_told_in_few_words() {
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().expect("as set up");
+    let ca = file(&folder, "ca.pem", &authority.0.pem());
+    let ours = trusting(Trust::PublicAnd(ca));
+    let tls_port = tls_server(&authority, false).await;
+    let plain = speaks_first().await;
+    let closed = TcpListener::bind("127.0.0.1:0").await.expect("as set up");
+    let free = closed.local_addr().expect("as set up").port();
+    drop(closed);
+    let egress = Egress::new(Proxies::default());
+    for (url, tls, why) in [
+        ("http://no-such-host.invalid/".to_owned(), &ours, NoConnection::Unresolved),
+        ("https://no-such-host.invalid/".to_owned(), &ours, NoConnection::Unresolved),
+        (format!("http://127.0.0.1:{free}/"), &ours, NoConnection::Refused),
+        (format!("https://127.0.0.1:{free}/"), &ours, NoConnection::Refused),
+        (format!("https://127.0.0.1:{plain}/"), &ours, NoConnection::NotTls),
+        (format!("https://localhost:{tls_port}/"), &ours, NoConnection::OtherName),
+        (format!("https://127.0.0.1:{tls_port}/"), &Tls::default(), NoConnection::UnknownAuthority),
+    ] {
+        assert_eq!(no_connection(&egress, tls, &url).await, Some(why), "{url}");
+    }
+    let to_nobody = format!("http://127.0.0.1:{free}");
+    let variable = |name: &str| (name == "ALL_PROXY").then_some(&*to_nobody);
+    let egress = Egress::new(Proxies::from_variables(variable).expect("as set up"));
+    for url in ["http://models.test/", "https://models.test/"] {
+        let why = no_connection(&egress, &ours, url).await;
+        assert_eq!(why, Some(NoConnection::Proxy), "{url}");
+    }
 }

@@ -191,6 +191,12 @@ impl ProviderError {
         Self::own(Cause::Connection, speaker, "Connection error.")
     }
 
+    /// The same, of one that is known to have failed for a reason.
+    #[must_use]
+    pub fn unanswered(speaker: &'static str, why: &str) -> Self {
+        Self::own(Cause::Connection, speaker, format!("Connection error: {why}."))
+    }
+
     /// We stopped waiting after `taken`, with a bound of `limit`.
     #[must_use]
     pub fn timeout(limit: Duration, taken: Duration) -> Self {

@@ -287,6 +287,9 @@ fn our_own_failures_have_litellms_words() {
         "litellm.InternalServerError: InternalServerError: OpenAIException - Connection error."
     );
     assert_eq!((refused.cause.status(), refused.cause.retryable()), (500, true));
+    let known = ProviderError::unanswered("OpenAIException", "the connection was refused");
+    let words = "OpenAIException - Connection error: the connection was refused.";
+    assert!(known.client_message().ends_with(words), "{known}");
     let late = ProviderError::timeout(Duration::from_secs(1), Duration::from_millis(1012));
     assert_eq!(
         late.client_message(),

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use dunlin_types::MonoMillis;
+use dunlin_types::{MonoMillis, NoConnection};
 
 use crate::by_error::AllowedFails;
 use crate::catalog::{Deployment, Retry};
@@ -24,7 +24,7 @@ pub enum Outcome {
         retry_after: Option<Duration>,
     },
     /// No connection could be made.
-    Refused,
+    Refused(NoConnection),
     /// A connection was made and broke off. An answer that took too long is a status 408.
     Broken,
 }
@@ -33,8 +33,9 @@ impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Success => f.write_str("it answered"),
+            Self::Status { code: 408, .. } => f.write_str("it took too long to answer"),
             Self::Status { code, .. } => write!(f, "it answered {code}"),
-            Self::Refused => f.write_str("no connection could be made"),
+            Self::Refused(why) => write!(f, "no connection could be made: {why}"),
             Self::Broken => f.write_str("its connection broke off"),
         }
     }
@@ -94,7 +95,7 @@ impl Cooldown {
             (self.window_began, self.attempts, self.failures) = (now, 0, 0);
         }
         self.attempts += 1;
-        if matches!(outcome, Outcome::Refused | Outcome::Broken) {
+        if matches!(outcome, Outcome::Refused(_) | Outcome::Broken) {
             self.failed = Some(now);
         }
         let Outcome::Status { code, retry_after } = outcome else { return };
@@ -165,6 +166,8 @@ pub struct Reach {
 struct Trouble {
     /// False: only suspect.
     out: bool,
+    /// What was seen last.
+    seen: Outcome,
     next_probe: MonoMillis,
     /// The wait after that one, if it fails.
     wait: Duration,
@@ -177,28 +180,30 @@ impl Reach {
             // An answer, even to a request that was sent while it was out, is as good as a probe.
             Outcome::Success => self.answered(now),
             Outcome::Status { code, .. } if code < 500 && code != 408 => self.answered(now),
-            Outcome::Refused => {
+            Outcome::Refused(_) => {
                 let (next_probe, wait) = (now.plus(FIRST_PROBE), FIRST_PROBE * 2);
-                let out = Trouble { out: true, next_probe, wait };
-                self.trouble.get_or_insert(out).out = true;
+                let out = Trouble { out: true, seen: outcome, next_probe, wait };
+                let trouble = self.trouble.get_or_insert(out);
+                (trouble.out, trouble.seen) = (true, outcome);
             }
             Outcome::Status { .. } | Outcome::Broken => {
                 self.broken += 1;
                 if self.broken >= BROKEN_IN_A_ROW {
-                    let suspect = Trouble { out: false, next_probe: now, wait: FIRST_PROBE };
+                    let wait = FIRST_PROBE;
+                    let suspect = Trouble { out: false, seen: outcome, next_probe: now, wait };
                     self.trouble.get_or_insert(suspect);
                 }
             }
         }
     }
 
-    /// Takes note of a probe's end.
-    pub fn probed(&mut self, success: bool, now: MonoMillis) {
-        if success {
+    /// Takes note of a probe's end: anything but a success is none.
+    pub fn probed(&mut self, seen: Outcome, now: MonoMillis) {
+        if seen == Outcome::Success {
             self.answered(now);
         } else if let Some(trouble) = &mut self.trouble {
             let wait = (trouble.wait * 2).min(SLOWEST_PROBE);
-            *trouble = Trouble { out: true, next_probe: now.plus(trouble.wait), wait };
+            *trouble = Trouble { out: true, seen, next_probe: now.plus(trouble.wait), wait };
         }
     }
 
@@ -213,6 +218,12 @@ impl Reach {
     #[must_use]
     pub fn is_out(&self) -> bool {
         self.trouble.is_some_and(|trouble| trouble.out)
+    }
+
+    /// What was seen last of one that is left alone.
+    #[must_use]
+    pub fn out_because(&self) -> Option<Outcome> {
+        self.trouble.filter(|trouble| trouble.out).map(|trouble| trouble.seen)
     }
 
     /// Whether a probe is due.

@@ -9,6 +9,7 @@ mod credential;
 mod id;
 mod money;
 mod networks;
+mod no_connection;
 mod on_loss;
 mod part;
 mod secret;
@@ -28,6 +29,7 @@ pub use id::{
 };
 pub use money::{AmountError, NanoUsd, PicoUsd, PriceError, Tokens};
 pub use networks::{Network, Networks, NoNetwork};
+pub use no_connection::NoConnection;
 pub use on_loss::OnLoss;
 pub use part::{Part, Parts};
 pub use secret::{Secret, Secrets};

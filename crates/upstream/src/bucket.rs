@@ -33,9 +33,9 @@ impl Upstream {
             let request = bucket::request(to, bucket, asked, &credential, now)
                 .map_err(|error| Failure::unsendable(by, speaker, &error))?;
             let client = self.client(by, speaker)?;
-            send_on(&client, request, None, speaker)
-                .await
-                .map_err(|(error, refused)| Failure { refused, ..Failure::new(by, error) })
+            send_on(&client, request, None, speaker).await.map_err(|(error, no_connection)| {
+                Failure { no_connection, ..Failure::new(by, error) }
+            })
         };
         in_time(first, None, asking).await.unwrap_or_else(|| {
             let taken = self.0.clock.mono().since(began);

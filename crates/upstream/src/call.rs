@@ -215,7 +215,7 @@ impl Upstream {
         let answer = sent.map_err(|failure| {
             debug!(backend.id = %deployment.backend, "no answer: {failure}");
             let error = unanswered(provider.speaker(), &failure);
-            Failure { refused: failure.is_connect(), ..Failure::new(deployment, error) }
+            Failure { no_connection: failure.no_connection(), ..Failure::new(deployment, error) }
         })?;
         if !answer.status().is_success() {
             return Err(refusal(provider, deployment, answer).await);

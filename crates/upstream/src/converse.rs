@@ -14,7 +14,7 @@ use hyper::upgrade::Upgraded;
 use crate::Upstream;
 use crate::attempt::Attempt;
 use crate::call::refusal;
-use crate::error::Failure;
+use crate::error::{Failure, unanswered};
 use crate::stream::Ending;
 
 /// The client's part of a handshake.
@@ -107,9 +107,9 @@ impl Upstream {
         let client = self.client(deployment, provider.speaker())?;
         let broken = || ProviderError::connection(provider.speaker());
         let sent = client.request(call.map(Full::new)).await;
-        let mut answer = sent.map_err(|error| Failure {
-            refused: error.is_connect(),
-            ..Failure::new(deployment, broken())
+        let mut answer = sent.map_err(|failure| Failure {
+            no_connection: failure.no_connection(),
+            ..Failure::new(deployment, unanswered(provider.speaker(), &failure))
         })?;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Err(refusal(provider, deployment, answer).await);

@@ -8,6 +8,7 @@ use dunlin_egress::MAX_FIELDS;
 use dunlin_llm::Chunk;
 use dunlin_providers::{Cause, EncodeError, ProviderError};
 use dunlin_router::{Deployment, Outcome};
+use dunlin_types::NoConnection;
 
 /// Why a call got no answer that could be read.
 pub(crate) fn unanswered(speaker: &'static str, failure: &dunlin_egress::Failure) -> ProviderError {
@@ -16,7 +17,7 @@ pub(crate) fn unanswered(speaker: &'static str, failure: &dunlin_egress::Failure
             format!("the answer has more than {MAX_FIELDS} header fields, or too long a head");
         return ProviderError::unreadable(speaker, why);
     }
-    ProviderError::connection(speaker)
+    ProviderError::unanswered(speaker, &failure.reason())
 }
 
 /// A shorter key may be part of a word: it is hidden where it stands alone.
@@ -75,15 +76,15 @@ pub struct Failure {
     pub deployment: Arc<Deployment>,
     /// The event by which a stream said so itself, for clients of its dialect.
     pub last: Option<Box<Chunk>>,
-    /// Whether no connection could be made at all.
-    pub(crate) refused: bool,
+    /// Why no connection could be made at all.
+    pub(crate) no_connection: Option<NoConnection>,
 }
 
 impl Failure {
     pub(crate) fn new(deployment: &Arc<Deployment>, error: ProviderError) -> Self {
         let (error, deployment) = (hiding(deployment, error), Arc::clone(deployment));
         let retry_after = error.details.as_ref().and_then(|details| details.retry_after());
-        Self { error, retry_after, deployment, last: None, refused: false }
+        Self { error, retry_after, deployment, last: None, no_connection: None }
     }
 
     /// The provider was not called: the request cannot be said to it, or its deployment cannot be
@@ -106,8 +107,8 @@ impl Failure {
     /// What it says about the health of the backend.
     pub(crate) fn outcome(&self) -> Outcome {
         let cause = self.error.cause;
-        if cause == Cause::Connection && self.refused {
-            Outcome::Refused
+        if let Some(why) = self.no_connection {
+            Outcome::Refused(why)
         } else if matches!(cause, Cause::Connection | Cause::BadReply) {
             Outcome::Broken
         } else if cause.is_the_requests_own() {

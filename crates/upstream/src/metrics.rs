@@ -47,7 +47,7 @@ impl Attempts {
             Outcome::Status { code: 429, .. } => 1,
             Outcome::Status { code, .. } if code < 500 => 2,
             Outcome::Status { .. } => 3,
-            Outcome::Refused => 4,
+            Outcome::Refused(_) => 4,
             Outcome::Broken => 5,
         };
         self.0[which].fetch_add(1, Ordering::Relaxed);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use dunlin_egress::{Client, Upload as Written};
 use dunlin_providers::{EncodeError, Provider, ProviderError, relay};
 use dunlin_router::{Deployment, Outcome, Retry};
-use dunlin_types::{Networks, Secret, Tls};
+use dunlin_types::{Networks, NoConnection, Secret, Tls};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
@@ -121,9 +121,9 @@ impl Upstream {
             .authorize(&mut request, target, &credential, self.0.clock.unix())
             .map_err(unsendable)?;
         let client = self.client(deployment, provider.speaker())?;
-        send_on(&client, request, upload, provider.speaker())
-            .await
-            .map_err(|(error, refused)| Failure { refused, ..Failure::new(deployment, error) })
+        send_on(&client, request, upload, provider.speaker()).await.map_err(
+            |(error, no_connection)| Failure { no_connection, ..Failure::new(deployment, error) },
+        )
     }
 
     /// Passes `call` on to `url`, with `upload` for its body if there is one, and waits, as
@@ -181,18 +181,19 @@ fn has_failed(progress: Option<&Progress>) -> bool {
     progress.is_some_and(|progress| progress.fault().is_some())
 }
 
-/// An error says too whether no connection could be made.
+/// An error says too why no connection could be made.
 pub(crate) async fn send_on(
     client: &Client,
     request: Request<Bytes>,
     upload: Option<Upload>,
     speaker: &'static str,
-) -> Result<Relayed, (ProviderError, bool)> {
+) -> Result<Relayed, (ProviderError, Option<NoConnection>)> {
     let answer = match upload {
         Some(upload) => client.upload(request.map(|_| upload.body)).await,
         None => client.request(request.map(Full::new)).await,
     };
-    let answer = answer.map_err(|failure| (unanswered(speaker, &failure), failure.is_connect()))?;
+    let answer =
+        answer.map_err(|failure| (unanswered(speaker, &failure), failure.no_connection()))?;
     let (head, body) = answer.into_parts();
     let (status, mut headers) = (head.status, head.headers);
     // A part of a compressed body is none that can be unpacked.

@@ -8,7 +8,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use dunlin_gossip::{Reported, View};
-use dunlin_router::{BackendId, Catalog, Deployment, Group, Seen, Strategy, decay, warmth};
+use dunlin_router::{
+    BackendId, Catalog, Deployment, Group, Outcome, Seen, Strategy, decay, warmth,
+};
 use dunlin_types::{MonoMillis, Tokens};
 
 use crate::rumours::Rumours;
@@ -32,6 +34,8 @@ pub struct BackendStatus {
     pub load: f64,
     /// Whether it gets no traffic until a probe succeeds.
     pub out: bool,
+    /// What this node saw last of one that it finds out itself.
+    pub out_because: Option<Outcome>,
     /// For how long one of its deployments is left alone yet, here or by a peer's word.
     pub cooling_for: Option<Duration>,
     /// Why it gets no traffic from this node at all.
@@ -129,6 +133,10 @@ impl Sight<'_> {
         self.table.known(id).map_or(0, |backend| backend.in_flight.load(Ordering::Relaxed))
     }
 
+    fn out_because(&self, id: &BackendId) -> Option<Outcome> {
+        self.table.known(id)?.reach().out_because()
+    }
+
     /// Every backend of the catalog, in the order of their ids.
     pub(crate) fn backends(&self, catalog: &Catalog) -> Vec<BackendStatus> {
         let mut all: BTreeMap<&BackendId, BackendStatus> = BTreeMap::new();
@@ -144,6 +152,7 @@ impl Sight<'_> {
                 in_flight: self.in_flight(id),
                 load: seen.load,
                 out: seen.out,
+                out_because: self.out_because(id),
                 cooling_for: None,
                 parked: deployment.parked.clone(),
             });

@@ -51,7 +51,7 @@ impl Served {
         let status = match outcome {
             Outcome::Status { code, .. } => code,
             // As LiteLLM has it for what did not answer.
-            Outcome::Refused | Outcome::Broken => 500,
+            Outcome::Refused(_) | Outcome::Broken => 500,
             Outcome::Success => return,
         };
         *self.cooled.lock().expect("never poisoned").entry(status).or_default() += 1;
@@ -112,8 +112,8 @@ impl Backend {
         change(&mut self.reach.lock().expect("no code panics while it holds a backend's reach"))
     }
 
-    pub(crate) fn probed(&self, success: bool, now: MonoMillis) {
-        self.change_reach(|reach| reach.probed(success, now));
+    pub(crate) fn probed(&self, seen: Outcome, now: MonoMillis) {
+        self.change_reach(|reach| reach.probed(seen, now));
     }
 
     pub(crate) fn mean_service(&self) -> Duration {

@@ -156,3 +156,35 @@ async fn no_count_is_on_record_whoever_counts() -> anyhow::Result<()> {
     assert_eq!(rows.len(), 1, "{rows:?}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_a_provider_could_not_be_reached_is_told_and_where_it_was_sought() -> anyhow::Result<()>
+{
+    const NOWHERE: &str = "http://no-such-host.invalid/v1";
+    let mock = MockUpstream::start(Settings::default()).await?;
+    let lost = harness::deployment("lost", "openai/up", NOWHERE);
+    let config = format!("model_list:\n{lost}router_settings: {{num_retries: 0}}\n");
+    let setup = harness::start_with(1, mock, config).await?;
+    let caller = setup.make_key(0, json!({})).await?;
+    let body = json!({"model": "lost", "messages": [{"role": "user", "content": "hi"}]});
+    let call = ("/v1/chat/completions", "application/json", body.to_string());
+    let (answer, rows) = called(&setup, &caller, call, 1).await?;
+    let why = "Connection error: the host name cannot be resolved.";
+    let told = answer["error"]["message"].as_str().context("an error")?;
+    ensure!(told.contains(why) && !told.contains("no-such-host"), "{answer}");
+    let row = rows.first().context("a row")?;
+    assert_eq!(
+        (&row["api_base"], &row["custom_llm_provider"]),
+        (&json!(NOWHERE), &json!("openai"))
+    );
+    let status = setup.cluster.status(0).await?;
+    let state = status.backends.first().map(|backend| backend.state.as_str());
+    let expected = "unreachable: the host name cannot be resolved";
+    assert_eq!(state, Some(expected));
+    let log = std::fs::read_to_string(setup.cluster.nodes()[0].log())?;
+    ensure!(
+        log.contains("a backend is left alone: no connection could be made: the host"),
+        "{log}"
+    );
+    Ok(())
+}

@@ -8,6 +8,7 @@ use dunlin_admin_api::{
 };
 use dunlin_consensus::{FormatStatus, Status};
 use dunlin_gossip::{NodeFact, View};
+use dunlin_router::Outcome;
 use dunlin_types::{MonoMillis, NodeId};
 
 use super::{cluster_format, ok, remove_node};
@@ -171,7 +172,11 @@ fn backend(seen: &dunlin_upstream::BackendStatus) -> BackendStatus {
     let state = if let Some(reason) = &seen.parked {
         format!("parked: {reason}")
     } else if seen.out {
-        "unreachable".to_owned()
+        match seen.out_because {
+            Some(Outcome::Refused(why)) => format!("unreachable: {why}"),
+            Some(seen) => format!("unreachable: {seen}"),
+            None => "unreachable: other nodes find it so".to_owned(),
+        }
     } else if let Some(left) = seen.cooling_for {
         format!("cooling down for {:.1} s", left.as_secs_f64())
     } else {

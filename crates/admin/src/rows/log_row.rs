@@ -14,7 +14,8 @@ use crate::rights::caller::MASTER_USER;
 /// The row, without what was said.
 pub(crate) fn row(state: &State, catalog: Option<&Catalog>, row: &Row) -> Map<String, Value> {
     let record = &row.record;
-    let deployment = record.deployment.as_ref().and_then(|id| find(catalog?, id));
+    let asked = asked(record);
+    let deployment = asked.and_then(|id| find(catalog?, id));
     let origin = &record.origin;
     let ip = origin.ip.map(|ip| ip.to_string());
     let told = json!({
@@ -30,9 +31,9 @@ pub(crate) fn row(state: &State, catalog: Option<&Catalog>, row: &Row) -> Map<St
         "completionStartTime": iso(record.course.first_token.unwrap_or(record.ended)),
         "request_duration_ms": record.ended.0.saturating_sub(record.started.0),
         "model": model(record),
-        "model_id": record.deployment.as_ref().map(|id| &*id.0).unwrap_or_default(),
+        "model_id": asked.map(|id| &*id.0).unwrap_or_default(),
         "model_group": group(record),
-        "custom_llm_provider": record.course.provider.as_deref().unwrap_or_default(),
+        "custom_llm_provider": provider(record, deployment),
         "api_base": deployment.map(|known| known.backend.api_base()).unwrap_or_default(),
         "user": user(record),
         "metadata": metadata(state, row),
@@ -177,6 +178,17 @@ fn own(row: &Row) -> Value {
 /// A float of dollars cannot hold every amount.
 fn exact(cost: NanoUsd) -> u64 {
     cost.0
+}
+
+/// Who answered, or who was asked last in vain.
+fn asked(record: &SpendRecord) -> Option<&DeploymentId> {
+    let last = record.course.attempts.last().map(|attempt| &attempt.deployment);
+    record.deployment.as_ref().or(last)
+}
+
+fn provider<'r>(record: &'r SpendRecord, asked: Option<&'r Deployment>) -> &'r str {
+    let known = asked.map(|asked| &*asked.provider);
+    record.course.provider.as_deref().or(known).unwrap_or_default()
 }
 
 fn find<'c>(catalog: &'c Catalog, id: &DeploymentId) -> Option<&'c Deployment> {

@@ -1,5 +1,7 @@
 //! The rules as data: what happened, and whether it is left alone afterwards.
 
+use dunlin_types::NoConnection;
+
 use super::*;
 use crate::by_error::{ByError, ErrorClass};
 
@@ -90,18 +92,21 @@ fn failures_of_another_minute_do_not_count() {
 #[test]
 fn a_backend_is_out_when_nobody_is_there_and_back_after_a_probe() {
     let mut reach = Reach::default();
-    reach.observe(Outcome::Refused, NOW);
+    reach.observe(Outcome::Refused(NoConnection::Refused), NOW);
     assert!(reach.is_out());
+    let why = reach.out_because().expect("it is out").to_string();
+    assert_eq!(why, "no connection could be made: the connection was refused");
     assert!(!reach.probe_is_due(NOW));
     let mut now = NOW;
     for wait in [1, 2, 4, 8, 10, 10] {
         now = now.plus(Duration::from_secs(wait));
         assert!(!reach.probe_is_due(MonoMillis(now.0 - 1)), "after {wait} s");
         assert!(reach.probe_is_due(now), "after {wait} s");
-        reach.probed(false, now);
+        reach.probed(status(503), now);
     }
-    reach.probed(true, now);
-    assert!(!reach.is_out());
+    assert_eq!(reach.out_because(), Some(status(503)), "what was seen last");
+    reach.probed(Outcome::Success, now);
+    assert!(!reach.is_out() && reach.out_because().is_none());
     assert_eq!(reach.back_for(now.plus(Duration::from_secs(3))), Some(Duration::from_secs(3)));
 }
 
@@ -118,14 +123,14 @@ fn a_backend_that_breaks_is_suspect_and_a_probe_decides() {
         reach
     };
     let mut well = suspect();
-    well.probed(true, NOW);
+    well.probed(Outcome::Success, NOW);
     assert!(!well.probe_is_due(NOW) && well.back_for(NOW).is_none(), "it never was away");
     let mut ill = suspect();
-    ill.probed(false, NOW);
+    ill.probed(Outcome::Broken, NOW);
     assert!(ill.is_out() && !ill.probe_is_due(NOW));
     assert!(ill.probe_is_due(NOW.plus(Duration::from_secs(1))));
     let mut gone = suspect();
-    gone.observe(Outcome::Refused, NOW);
+    gone.observe(Outcome::Refused(NoConnection::Refused), NOW);
     assert!(gone.is_out(), "nobody is there");
 }
 

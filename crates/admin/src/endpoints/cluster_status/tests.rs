@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use dunlin_consensus::{FormatStatus, Role};
 use dunlin_gossip::{HealthFact, LoadFact, Peer};
 use dunlin_state::{Command, CommandId, Entry, Format};
-use dunlin_types::{ClusterId, Epoch, MonoMillis, UnixMillis};
+use dunlin_types::{ClusterId, Epoch, MonoMillis, NoConnection, UnixMillis};
 
 use super::*;
 
@@ -123,12 +123,17 @@ fn a_backend_says_why_it_gets_nothing() {
         in_flight: 2,
         load: 3.5,
         out: false,
+        out_because: None,
         cooling_for: None,
         parked: None,
     };
     assert_eq!(backend(&ready).state, "ready");
     let out = dunlin_upstream::BackendStatus { out: true, ..ready.clone() };
-    assert_eq!(backend(&out).state, "unreachable");
+    assert_eq!(backend(&out).state, "unreachable: other nodes find it so");
+    let out_because = Some(Outcome::Refused(NoConnection::Unresolved));
+    let unknown = dunlin_upstream::BackendStatus { out_because, ..out.clone() };
+    let state = "unreachable: the host name cannot be resolved";
+    assert_eq!(backend(&unknown).state, state);
     let parked = dunlin_upstream::BackendStatus { parked: Some("no key".into()), ..out };
     assert_eq!(backend(&parked).state, "parked: no key");
 }
