@@ -233,23 +233,38 @@ impl Revisions {
     /// Looks for the newest revision that loads on this node: at a start there may be a newer one
     /// that does not.
     fn find_good(&self, state: &State, known: &mut Known) {
+        let mut newest_fails = None;
         for revision in state.config_history().rev() {
             let same =
                 known.good.as_ref().is_some_and(|(good, _)| good.revision == revision.revision);
             if same || revision.sealed.is_empty() {
-                return;
+                break;
             }
             match self.open(revision) {
                 Ok(document) => {
                     known.good = Some((revision.clone(), document));
-                    return;
+                    break;
                 }
-                Err(error) => error!(
-                    config.revision = revision.revision,
-                    "cannot apply config revision {}, an older one stays in force: {error:#}",
-                    revision.revision
-                ),
+                Err(why) => {
+                    newest_fails.get_or_insert((revision.revision, why));
+                }
             }
+        }
+        let Some((number, why)) = newest_fails else { return };
+        match &known.good {
+            Some((good, _)) => error!(
+                config.revision = number,
+                "cannot apply config revision {number}, revision {} stays in force: {why:#}",
+                good.revision
+            ),
+            None if dunlin_admin::is_sealed_elsewhere(state, &self.sealer) => {
+                error!("{}", dunlin_admin::WRONG_SECRET);
+            }
+            None => error!(
+                config.revision = number,
+                "cannot apply config revision {number}, nor an older one: this node serves \
+                 nothing until it can: {why:#}"
+            ),
         }
     }
 

@@ -51,6 +51,7 @@ use crate::rows::row::View;
 pub use crate::changes::import::Preview;
 pub use crate::changes::stored::additions;
 pub use crate::endpoints::unaware;
+pub use crate::health::readiness::{WRONG_SECRET, is_sealed_elsewhere};
 
 /// A longer request body is answered 413.
 pub const MAX_BODY_BYTES: usize = 1 << 20;

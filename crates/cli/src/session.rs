@@ -22,7 +22,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 const MAX_ANSWER_BYTES: usize = 32 << 20;
 const NAME_A_NODE: &str = "is a node running there? name a running one with --url or DUNLIN_URL, \
                            or several, separated by commas";
-const NOTHING_BEGUN: &str = "nothing was begun; `dunlin status` shows which nodes are missing";
+const NOTHING_BEGUN: &str = "nothing was begun; `dunlin health` says what the node waits for, and `dunlin status` of \
+     another node which are missing";
 const GIVE_A_KEY: &str =
     "set DUNLIN_API_KEY or LITELLM_MASTER_KEY, or name a file with the key: --api-key-file";
 const NOT_A_NODE: &str = "check --url: it must be a node's address for clients, usually port 4000";

@@ -82,8 +82,8 @@ pub enum CallError {
     },
     /// The node at the address holds another cluster secret.
     #[error(
-        "the node at {address} does not hold this cluster's secret: give every node of the \
-         cluster the same one (`cluster.secret` or DUNLIN_CLUSTER_SECRET), and while it is changed the \
+        "the node at {address} does not have the same cluster secret as this one: give every node \
+         of the cluster the same (`cluster.secret` or DUNLIN_CLUSTER_SECRET), and while it is changed the \
          former one too (DUNLIN_CLUSTER_SECRET_PREVIOUS)"
     )]
     WrongSecret {

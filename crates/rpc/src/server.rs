@@ -151,8 +151,9 @@ struct Door {
 }
 
 /// Either side may be wrong.
-const WRONG_SECRET: &str = "it does not hold this cluster's secret; if every node is refused so, it is \
-                            this node's own that is wrong (`cluster.secret` or DUNLIN_CLUSTER_SECRET)";
+const WRONG_SECRET: &str = "the two do not have the same cluster secret (DUNLIN_CLUSTER_SECRET or \
+                            `cluster.secret`); if every node is refused so, it is this node's own \
+                            that is wrong";
 
 impl Door {
     async fn receive(&self, socket: TcpStream, address: SocketAddr, place: OwnedSemaphorePermit) {

@@ -103,6 +103,12 @@ impl Sealer {
         self.keys.iter().map(|key| hex::encode(key.id))
     }
 
+    /// Whether bytes are sealed under a secret that is not known here.
+    #[must_use]
+    pub fn is_of_another(&self, sealed: &[u8]) -> bool {
+        !self.keys.iter().any(|key| sealed.starts_with(&key.id))
+    }
+
     /// Whether bytes are sealed under the secret that stays.
     #[must_use]
     pub fn is_current(&self, sealed: &[u8]) -> bool {
@@ -175,6 +181,7 @@ mod tests {
             changed[at] ^= 1;
             assert!(ours.open(&changed).is_err(), "byte {at}");
         }
+        assert!(theirs.is_of_another(&sealed) && !ours.is_of_another(&sealed));
         assert!(ours.open(b"short").is_err());
         assert_ne!(ours.fingerprint(b"x"), theirs.fingerprint(b"x"));
     }

@@ -59,10 +59,21 @@ async fn is_nobody_with(setup: &mut Setup, old: &str) -> anyhow::Result<()> {
         let says = |log: &std::path::PathBuf, what: &str| {
             std::fs::read_to_string(log).is_ok_and(|log| log.contains(what))
         };
-        says(&logs[0], "does not hold this cluster's secret")
-            && says(&logs[1], "does not hold this cluster's secret")
+        says(&logs[0], "is not the one under which its data was sealed")
+            && says(&logs[1], "the same cluster secret")
     })
-    .await
+    .await?;
+    let readiness = setup.cluster.url(2, "/health/readiness");
+    wait_until("its readiness says the same", FORMED, async || {
+        let reply = setup.cluster.client().get(&readiness).await;
+        reply.is_ok_and(|reply| reply.body.contains("under which its data was sealed"))
+    })
+    .await?;
+    let log = std::fs::read_to_string(&logs[0])?;
+    let life = log.rsplit("dunlin 0.").next().unwrap_or(&log);
+    anyhow::ensure!(life.matches(" ERROR ").count() == 1, "once, and nothing else: {life}");
+    anyhow::ensure!(!life.contains("stays in force"), "none is: {life}");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

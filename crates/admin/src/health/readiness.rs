@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use dunlin_seal::Sealer;
+use dunlin_state::State;
 use tokio::sync::OnceCell;
 use tracing::warn;
 
@@ -19,6 +21,12 @@ const LEADERLESS_TRIES: u32 = 3;
 /// A leader that was not heard for so long is lost. A leader counts by its quorum: one that restarts
 /// takes itself for the leader still.
 pub(crate) const LOST_AFTER: Duration = Duration::from_secs(2);
+
+/// Of a node that can open nothing of what the cluster has sealed.
+pub const WRONG_SECRET: &str = "this node's cluster secret (DUNLIN_CLUSTER_SECRET or `cluster.secret`) is not the one under \
+     which its data was sealed, so that it cannot serve: start it again with the secret that the \
+     other nodes have, and while that is being changed with the former one too, as \
+     DUNLIN_CLUSTER_SECRET_PREVIOUS";
 
 /// What has been reached once and is not asked again.
 #[derive(Default)]
@@ -47,6 +55,8 @@ pub(crate) enum NotReady {
     Behind,
     #[error("no config is in force on this node yet")]
     NoConfig,
+    #[error("{WRONG_SECRET}")]
+    WrongSecret,
     #[error(
         "this node has heard no majority of the cluster for longer than max_staleness, and cannot \
          find another node to pass requests on to"
@@ -67,7 +77,9 @@ impl Admin {
             let is_led = heard.is_some_and(|at| self.0.clock.mono().since(at) < LOST_AFTER);
             tries = if is_led { 0 } else { tries + 1 };
             let gives_up = tries >= LEADERLESS_TRIES;
-            if leaderless.swap(gives_up, Ordering::Relaxed) != gives_up && gives_up {
+            let gave_up = leaderless.swap(gives_up, Ordering::Relaxed);
+            // One without a config serves nobody, and says why.
+            if gives_up && !gave_up && self.0.published.load().is_some() {
                 warn!(
                     "no leader can be reached: this node serves from the state it had when it \
                      stopped; keys blocked or deleted since then still work here until it hears a \
@@ -95,6 +107,11 @@ impl Admin {
         if !consensus.state().nodes().contains_key(&self.0.config.me) {
             return Err(NotReady::NotMember);
         }
+        if self.0.published.load().is_none()
+            && is_sealed_elsewhere(&consensus.state(), &self.0.config.sealer)
+        {
+            return Err(NotReady::WrongSecret);
+        }
         let Readiness { caught_up, leaderless } = &self.0.readiness;
         let caught_up = caught_up.get_or_try_init(|| consensus.barrier());
         match tokio::time::timeout(PROBE_PATIENCE, caught_up).await {
@@ -113,4 +130,11 @@ impl Admin {
         }
         Ok(())
     }
+}
+
+/// Whether the newest config is sealed under a secret that this node does not know.
+#[must_use]
+pub fn is_sealed_elsewhere(state: &State, sealer: &Sealer) -> bool {
+    let newest = state.config().filter(|newest| !newest.sealed.is_empty());
+    newest.is_some_and(|newest| sealer.is_of_another(&newest.sealed))
 }
