@@ -156,7 +156,7 @@ impl Basis {
         let mut warnings: Vec<_> = told(Severity::Warning).map(told_at_once).collect();
         let deployments: Vec<_> = models.deployments().cloned().collect();
         let mut unpriced = Report::new(false);
-        pricing::warn_of_unpriced(deployments.iter(), &mut unpriced);
+        pricing::warn_of_unpriced(deployments.iter(), |_| None, &mut unpriced);
         warnings.extend(unpriced.finish().0.iter().map(told_at_once));
         Judged { deployments, problems: problems.map(told_at_once).collect(), warnings }
     }

@@ -216,6 +216,12 @@ pub(crate) fn callable(base: &str) -> Result<(), &'static str> {
     if uri.host().unwrap_or_default().is_empty() {
         return Err("it has no host");
     }
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let behind_host = authority.rsplit(['@', ']']).next().unwrap_or_default();
+    let port = behind_host.split_once(':').map(|(_, port)| port).filter(|port| !port.is_empty());
+    if port.is_some() && uri.port_u16().is_none_or(|port| port == 0) {
+        return Err("its port is not a number from 1 to 65535");
+    }
     if uri.query().is_some() {
         return Err("it has a query, and paths are added to it");
     }
@@ -276,6 +282,21 @@ mod tests {
         let forced = of("openai/x", Some("openai"), false, &options()).expect("forced");
         assert_eq!(forced.model, "x");
         assert_eq!(of("x", Some("opanai"), true, &options()), None, "nobody knows it");
+    }
+
+    #[test]
+    fn an_address_that_nobody_can_connect_to_is_not_called() {
+        for base in
+            ["http://h", "http://h:8000/v1", "https://[::1]:443", "http://u:p@h:1", "http://h:"]
+        {
+            assert_eq!(callable(base), Ok(()), "{base}");
+        }
+        for base in ["http://h:0/v1", "http://h:99999/v1", "http://[::1]:0", "http://u:p@h:70000"] {
+            assert_eq!(callable(base), Err("its port is not a number from 1 to 65535"), "{base}");
+        }
+        for base in ["h:8000", "ftp://h", "http://", "http://h?x=1"] {
+            assert!(callable(base).is_err(), "{base}");
+        }
     }
 
     #[test]

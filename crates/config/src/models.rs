@@ -191,7 +191,8 @@ pub(crate) fn read(root: &Map, reading: &Reading<'_>, report: &mut Report) -> Mo
         catch_all::entry(node, &taken, reading, &mut models, report);
     }
     if !report.has_errors() {
-        pricing::warn_of_unpriced(models.deployments(), report);
+        let place = |found: &Deployment| models.ids.get(&*found.id.0).copied();
+        pricing::warn_of_unpriced(models.deployments(), place, report);
     }
     models
 }
@@ -251,7 +252,8 @@ pub(crate) fn entry(
             let broken = restrict(written, report, check);
             made.parked = made.parked.or(broken.map(Arc::from));
         }
-        let id = identify(&made, info, ordinal, models, report);
+        let at = params.get("model").map(|node| node.place);
+        let id = identify(&made, (info, at), ordinal, models, report);
         let setting = "use_in_pass_through";
         let set_aside = report.flag(&format!("litellm_params.{setting}"), params.get(setting));
         models.pass_through.extend(set_aside.unwrap_or(false).then(|| id.clone()));
@@ -369,14 +371,15 @@ fn per_organization(params: Map) -> Vec<Map> {
 /// The deployment's id in this config: unique, and the same on every node.
 fn identify(
     deployment: &Deployment,
-    info: &Map,
+    (info, at): (&Map, Option<Place>),
     ordinal: usize,
     models: &mut Models,
     report: &mut Report,
 ) -> DeploymentId {
     let id = &deployment.id.0;
     let own: Option<(&Key, &Node)> = info.find("id").filter(|(_, node)| node.as_text().is_some());
-    let place = own.map(|(_, node)| node.place).or(models.list).unwrap_or(Place::new(0, 0, 0));
+    let place = own.map(|(_, node)| node.place).or(at).or(models.list);
+    let place = place.unwrap_or(Place::new(0, 0, 0));
     if let (Some(first), Some(_), 0) = (models.ids.get(&**id), own, ordinal) {
         let message = format!("two deployments have the id `{id}`");
         let problem = Diagnostic::error(Code::DuplicateId, message).at(place, "again here");

@@ -120,8 +120,8 @@ struct Entry<'a> {
 
 impl Entry<'_> {
     fn read(&self, timeout: Duration, report: &mut Report) -> Option<PassThrough> {
-        let (path, target) = (self.path(report), self.target(report));
         let mut parked = None;
+        let (path, target) = (self.path(report), self.target(&mut parked, report));
         let headers = self.headers(&mut parked, report);
         let price = report.amount(&name("cost_per_request"), self.entry.get("cost_per_request"));
         let fee = PicoUsd::from_usd(price.unwrap_or(0.0));
@@ -175,7 +175,14 @@ impl Entry<'_> {
         Some(path.into())
     }
 
-    fn target(&self, report: &mut Report) -> Option<Arc<str>> {
+    /// A target whose variable is not set parks the endpoint.
+    fn target(&self, parked: &mut Option<Arc<str>>, report: &mut Report) -> Option<Arc<str>> {
+        if let Some(node) = self.entry.get("target")
+            && let Some(why) = park(node, report)
+        {
+            *parked = Some(why);
+            return Some("".into());
+        }
         let (node, written) = self.required("target", report)?;
         let target = written.trim_end_matches('/');
         if let Err(why) = callable(target) {
@@ -211,11 +218,8 @@ impl Entry<'_> {
         for (key, node) in
             &report.map(&name("headers"), Some(map)).unwrap_or(&Map::default()).entries
         {
-            if let Some(variable) = node.missing() {
-                let why = format!("environment variable `{variable}` is not set");
-                let label = "this pass-through endpoint is parked: it takes no traffic here";
-                report.push(Diagnostic::warning(Code::UnsetVariable, &why).at(node.place, label));
-                parked.get_or_insert(why.into());
+            if let Some(why) = park(node, report) {
+                parked.get_or_insert(why);
                 continue;
             }
             let Some(value) = report.text(&name("headers"), Some(node)) else { continue };
@@ -254,6 +258,14 @@ impl Entry<'_> {
         });
         read.collect()
     }
+}
+
+/// Why an endpoint is parked, if the variable of a value that it needs is not set.
+fn park(node: &Node, report: &mut Report) -> Option<Arc<str>> {
+    let why = format!("environment variable `{}` is not set", node.missing()?);
+    let label = "this pass-through endpoint is parked: it takes no traffic here";
+    report.push(Diagnostic::warning(Code::UnsetVariable, &why).at(node.place, label));
+    Some(why.into())
 }
 
 fn name(setting: &str) -> String {

@@ -11,7 +11,7 @@ use dunlin_router::{Deployment, tells_costs};
 use dunlin_types::{PicoUsd, Tokens};
 use http::Uri;
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Place};
 use crate::keys;
 use crate::report::Report;
 use crate::tree::{Map, Node};
@@ -220,26 +220,43 @@ fn is_own(base: &str) -> bool {
     uri.scheme_str() == Some("http") || !host.contains('.') || host.parse::<IpAddr>().is_ok()
 }
 
-/// One line for all models that take traffic and whose price nobody knows.
+/// So many of the models whose price nobody knows are shown where they stand.
+const MOST_SHOWN: usize = 5;
+
+/// One warning for all models that take traffic and whose price nobody knows. `place` is where one
+/// stands, if that is in a file.
 pub(crate) fn warn_of_unpriced<'d>(
     deployments: impl Iterator<Item = &'d Arc<Deployment>>,
+    place: impl Fn(&Deployment) -> Option<Place>,
     report: &mut Report,
 ) {
     let unpriced = deployments.filter(|deployment| {
         let many = deployment.target.model.contains('*');
         deployment.price == Pricing::Unpriced && deployment.parked.is_none() && !many
     });
-    let mut names: Vec<String> =
-        unpriced.map(|found| format!("{}/{}", found.provider, found.target.model)).collect();
-    names.sort_unstable();
-    names.dedup();
-    if !names.is_empty() {
-        let message =
-            format!("the price of {} is unknown: using them costs nothing", names.join(", "));
-        let way_out = "set input_cost_per_token and output_cost_per_token (0 if they are free), or \
-                       model_info.base_model";
-        report.push(Diagnostic::warning(Code::Unpriced, message).note(way_out));
+    let mut names = BTreeMap::new();
+    for found in unpriced {
+        let name = format!("{}/{}", found.provider, found.target.model);
+        names.entry(name).or_insert_with(|| place(found));
     }
+    if names.is_empty() {
+        return;
+    }
+    let all = names.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let them = if names.len() == 1 { "it" } else { "them" };
+    let message = format!("the price of {all} is unknown: using {them} costs nothing");
+    let way_out = "set input_cost_per_token and output_cost_per_token (0 if that is free), or \
+                   model_info.base_model";
+    let mut warning = Diagnostic::warning(Code::Unpriced, message).note(way_out);
+    let mut places: Vec<_> = names.iter().filter_map(|(name, at)| Some(((*at)?, name))).collect();
+    places.sort_unstable_by_key(|(at, _)| (at.file, at.start));
+    for (at, name) in places.into_iter().take(MOST_SHOWN) {
+        warning = match warning.place {
+            None => warning.at(at, name.as_str()),
+            Some(_) => warning.related(at, name.as_str()),
+        };
+    }
+    report.push(warning);
 }
 
 /// LiteLLM fetches its prices at boot; a node needs no network to start.

@@ -45,6 +45,30 @@ impl<'t> RouterSettings<'t> {
     }
 }
 
+/// Whole numbers that two sections may hold, and times in seconds.
+const COUNTS: [&str; 4] =
+    ["allowed_fails", "default_max_parallel_requests", "max_fallbacks", "num_retries"];
+const SECONDS: [&str; 5] =
+    ["cooldown_time", "request_timeout", "retry_after", "stream_timeout", "timeout"];
+
+/// One that stands where another section's wins is no less wrong for that: it wins once that is gone.
+fn check_hidden(settings: &RouterSettings<'_>, report: &mut Report) {
+    let policy = settings.get("retry_policy").and_then(Node::as_map);
+    for (section, map) in [("litellm_settings", settings.litellm), ("retry_policy", policy)] {
+        let hidden = |key: &&str| {
+            let node = map?.get(key)?;
+            let wins = settings.get(key).is_some_and(|wins| !std::ptr::eq(wins, node));
+            wins.then(|| (format!("{section}.{key}"), node))
+        };
+        for (name, node) in COUNTS.iter().filter_map(hidden) {
+            let _only_checked: Option<u64> = report.count(&name, Some(node));
+        }
+        for (name, node) in SECONDS.iter().filter_map(hidden) {
+            let _only_checked = report.seconds(&name, Some(node));
+        }
+    }
+}
+
 /// The bounds on attempts whose deployment sets none.
 pub(crate) fn timeouts(
     settings: &RouterSettings<'_>,
@@ -68,6 +92,7 @@ pub(crate) fn catalog(
     endpoints: Vec<PassThrough>,
     report: &mut Report,
 ) -> Catalog {
+    check_hidden(settings, report);
     let aliases = aliases(settings, &models, report);
     let mut fallbacks = |key| fallbacks(settings, key, &models, &aliases, report);
     let context_window_fallbacks = fallbacks("context_window_fallbacks");

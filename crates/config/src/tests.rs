@@ -510,10 +510,11 @@ fn pass_through_endpoints_are_read_as_they_are_written() {
         + "    - {path: /search, target: 'http://s:1/v2', include_subpath: true, auth: false, "
         + "methods: [post], headers: {x-key: os.environ/OPENAI_API_KEY}, cost_per_request: 0.5, "
         + "default_query_params: {page: 2}, timeout: 3}\n"
-        + "    - {path: /parked, target: 'http://p', headers: {x-key: os.environ/NOWHERE}}\n";
+        + "    - {path: /parked, target: 'http://p', headers: {x-key: os.environ/NOWHERE}}\n"
+        + "    - {path: /lost, target: os.environ/NO_TARGET}\n";
     let catalog = loaded(&text).catalog;
     assert_eq!(catalog.pass_through.len(), 1);
-    let [plain, search, parked] = &catalog.endpoints[..] else { panic!("three endpoints") };
+    let [plain, search, parked, lost] = &catalog.endpoints[..] else { panic!("four endpoints") };
     assert_eq!((&*plain.path, &*plain.target), ("/plain", "https://t"));
     assert!(plain.needs_key && !plain.with_subpaths && plain.methods.is_empty());
     assert_eq!((plain.timeout, search.timeout), (Duration::from_secs(9), Duration::from_secs(3)));
@@ -523,6 +524,9 @@ fn pass_through_endpoints_are_read_as_they_are_written() {
     assert_eq!(search.query, [("page".into(), "2".into())]);
     assert_eq!(search.fee, NanoUsd(500_000_000));
     assert!(parked.parked.as_deref().is_some_and(|why| why.contains("NOWHERE")));
+    assert!(lost.parked.as_deref().is_some_and(|why| why.contains("`NO_TARGET` is not set")));
+    let warned = said(&text);
+    assert!(warned.contains("environment variable `NO_TARGET` is not set"), "{warned}");
 }
 
 #[test]

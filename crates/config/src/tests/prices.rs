@@ -119,6 +119,10 @@ fn models_without_a_known_price_are_named_in_one_line() {
     let line =
         "warning[DL0122]: the price of openai/a, openai/b is unknown: using them costs nothing";
     assert!(said.contains(line), "{said}");
+    assert!(said.contains("--> config.yaml:2:45"), "the first of them: {said}");
+    assert!(said.contains("::: config.yaml:4:45"), "the other: {said}");
+    let one = self::said("model_list:\n  - {model_name: m, litellm_params: {model: openai/a}}\n");
+    assert!(one.contains("the price of openai/a is unknown: using it costs nothing"), "{one}");
 }
 
 #[test]
