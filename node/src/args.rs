@@ -107,7 +107,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "HOST", env = "DUNLIN_HOST")]
     pub(crate) host: Option<String>,
     /// The port to serve clients on [default: 4000].
-    #[arg(short, long, env = "DUNLIN_PORT")]
+    #[arg(short, long, env = "DUNLIN_PORT", value_parser = port)]
     pub(crate) port: Option<u16>,
     /// Where the node keeps its identity, log and journal [default: dunlin-data].
     #[arg(long, value_name = "DIR", env = "DUNLIN_DATA_DIR")]
@@ -122,11 +122,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "HOST:PORT,...", value_delimiter = ',', env = "DUNLIN_JOIN")]
     pub(crate) join: Option<Vec<String>>,
     /// How many nodes must be present before a new cluster is formed [default: the number of seeds].
-    #[arg(long, value_name = "N", env = "DUNLIN_BOOTSTRAP_EXPECT")]
+    #[arg(long, value_name = "N", env = "DUNLIN_BOOTSTRAP_EXPECT", value_parser = nodes)]
     pub(crate) bootstrap_expect: Option<usize>,
     /// How long a node that hears no majority keeps serving by itself [default: 60].
     #[arg(long, value_name = "SECONDS", env = "DUNLIN_MAX_STALENESS",
-        value_parser = clap::value_parser!(u64).range(1..))]
+        value_parser = stale_seconds)]
     pub(crate) max_staleness: Option<u64>,
     /// What the node does after that, if no other node can take its requests [default: refuse].
     #[arg(
@@ -155,9 +155,31 @@ pub(crate) struct ServeArgs {
     pub(crate) litellm: LiteLlmArgs,
 }
 
+// Whoever set a variable does not know the flag that the message names.
+
+fn port(text: &str) -> Result<u16, &'static str> {
+    text.parse().map_err(|_| "expected a port, such as 4000 (--port or DUNLIN_PORT)")
+}
+
+fn nodes(text: &str) -> Result<usize, &'static str> {
+    let why =
+        "expected a number of nodes, such as 3 (--bootstrap-expect or DUNLIN_BOOTSTRAP_EXPECT)";
+    text.parse().map_err(|_| why)
+}
+
+fn stale_seconds(text: &str) -> Result<u64, &'static str> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds >= 1);
+    seconds.ok_or(
+        "expected whole seconds without a unit, such as 300 for five minutes (--max-staleness or \
+         DUNLIN_MAX_STALENESS)",
+    )
+}
+
 fn idle_seconds(text: &str) -> Result<u64, &'static str> {
     let seconds = text.parse().ok().filter(|seconds| (1..=3600).contains(seconds));
-    seconds.ok_or("expected whole seconds from 1 to 3600")
+    seconds.ok_or(
+        "expected whole seconds from 1 to 3600 (--keepalive-timeout or DUNLIN_KEEPALIVE_TIMEOUT)",
+    )
 }
 
 /// As `cluster.on_stale` has it.

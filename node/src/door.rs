@@ -36,7 +36,11 @@ impl Door {
                 break;
             }
         }
-        let socket = taken.with_context(|| format!("cannot serve clients on {name}"))?;
+        let socket = taken.with_context(|| {
+            format!(
+                "cannot serve clients on {name} (another --port may be free, or another --host)"
+            )
+        })?;
         Ok(Self { socket, name })
     }
 

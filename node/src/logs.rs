@@ -68,15 +68,7 @@ impl Log {
 /// # Errors
 /// The filter does not parse, or a logger is already there.
 pub(crate) fn start(settings: Settings) -> anyhow::Result<Log> {
-    // sled and the HTTP stack speak at info about their own matters. What openraft says of calls to
-    // a core that has ended is said by this node, unless it has ended it.
-    let quieted = format!(
-        "{},sled=warn,openraft=error,openraft::raft::raft_inner=off,chitchat=warn",
-        settings.filter
-    );
-    let filter = EnvFilter::try_new(quieted).map_err(|error| {
-        anyhow::anyhow!("cannot read the log filter `{}`: {error}", settings.filter)
-    })?;
+    let filter = filter(&settings.filter)?;
     // Past the lock of `io::stderr`: a write that blocks holds up no other.
     let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
     let queue =
@@ -94,6 +86,18 @@ pub(crate) fn start(settings: Settings) -> anyhow::Result<Log> {
         queue.flush(LAST_WORDS);
     }));
     Ok(log)
+}
+
+/// What of its dependencies' words no user can act on: what matters of it, a node says itself, such
+/// as that openraft's core has ended, unless it was to.
+const QUIETED: &str = "sled=warn,chitchat=warn,openraft=error,\
+                       openraft::raft::raft_inner=off,h2=error,hyper=error,hyper_util=error,\
+                       rustls=error,tonic=error,tower=error";
+
+/// The directives that were asked for, which may name what is quieted else.
+fn filter(asked: &str) -> anyhow::Result<EnvFilter> {
+    EnvFilter::try_new(format!("{QUIETED},{asked}"))
+        .map_err(|error| anyhow::anyhow!("cannot read the log filter `{asked}`: {error}"))
 }
 
 /// A panic is a defect: whoever reports it needs the place.
@@ -129,6 +133,31 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn dependencies_are_quiet_unless_they_are_asked_for_by_name() {
+        let told = |asked: &str| {
+            let lines = Lines::default();
+            let writer = lines.clone();
+            let builder = tracing_subscriber::fmt().with_writer(move || writer.clone());
+            let logger = builder.with_env_filter(filter(asked).expect("as set up")).finish();
+            tracing::subscriber::with_default(logger, || {
+                tracing::warn!(target: "h2::proto::streams::recv", "of no use");
+                tracing::warn!(target: "openraft::engine", "of its own matters");
+                tracing::error!(target: "openraft::raft::raft_inner", "of an ended core");
+                tracing::warn!(target: "dunlin_upstream::table", "of use");
+            });
+            let lines = lines.0.lock().expect("not poisoned").clone();
+            let words = ["of no use", "of its own matters", "of an ended core", "of use"];
+            let text = String::from_utf8(lines).expect("text");
+            words.into_iter().filter(|words| text.contains(words)).collect::<Vec<_>>()
+        };
+        assert_eq!(told("info"), ["of use"]);
+        assert_eq!(told("debug"), ["of use"]);
+        assert_eq!(told("info,h2=warn"), ["of no use", "of use"]);
+        assert_eq!(told("warn,openraft=debug"), ["of its own matters", "of use"]);
+        assert!(filter("dunlin=loud").is_err());
     }
 
     #[test]

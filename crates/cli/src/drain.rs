@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use clap::Args;
+use dunlin_admin_api::ClusterStatus;
 use serde::Deserialize;
 
 use crate::failure::{Exit, Failure, Result};
@@ -68,10 +69,28 @@ async fn drain(wait: Duration, session: &Session) -> Result {
                         format!("the node is draining, and {open} requests are still open");
                     Failure::new(Exit::Failed, message, help)
                 }
-                None => Failure::new(Exit::OutcomeUnknown, "the node has not answered yet", help),
+                None => Failure::new(Exit::OutcomeUnknown, unanswered(session).await, help),
             })
         }
     }
+}
+
+/// Why the node has not answered, as far as its own view of the cluster tells.
+async fn unanswered(session: &Session) -> String {
+    let answer = session.get("/cluster/status", &[]).await;
+    let Ok(status) = answer.and_then(|answer| answer.read::<ClusterStatus>()) else {
+        return "the node has not answered yet".to_owned();
+    };
+    let open: u32 = status.backends.iter().map(|backend| backend.in_flight).sum();
+    let why = match status.no_majority {
+        Some(_) => {
+            ": it hears no majority, which it needs to note this and to hand over what it holds"
+        }
+        None => "",
+    };
+    format!(
+        "the node has not said yet that it is drained{why}; it has {open} requests open with models"
+    )
 }
 
 /// Polls until nothing is open. `open` is how much was open at the last answer.

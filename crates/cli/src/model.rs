@@ -19,7 +19,7 @@ pub enum ModelCommand {
     /// Show one deployment, or all deployments of a model, with all fields.
     #[command(visible_alias = "show")]
     Info(With<InfoArgs>),
-    /// Add a deployment; it serves on all nodes at once.
+    /// Add a deployment; within a second it serves on all nodes.
     Add(With<AddArgs>),
     /// Change the given fields and keep the rest.
     Update(With<UpdateArgs>),
@@ -41,7 +41,9 @@ pub struct ListArgs {
 
 #[derive(Args, Debug)]
 pub struct IdArgs {
-    /// Its id, as `dunlin model list` shows it.
+    /// Its id, as `dunlin model list` shows it, or its model's name if the model has only one
+    /// deployment.
+    #[arg(value_name = "ID|NAME")]
     id: String,
 }
 
@@ -79,7 +81,9 @@ pub struct AddArgs {
 
 #[derive(Args, Debug)]
 pub struct UpdateArgs {
-    /// Its id, as `dunlin model list` shows it.
+    /// Its id, as `dunlin model list` shows it, or its model's name if the model has only one
+    /// deployment.
+    #[arg(value_name = "ID|NAME")]
     id: String,
     /// The model's public name, which clients use.
     #[arg(long, value_name = "NAME")]
@@ -191,17 +195,20 @@ fn no_key_as_a_flag() -> UnknownArgumentValueParser {
     )
 }
 
+fn id_of(row: &Object) -> &str {
+    row["model_info"]["id"].as_str().unwrap_or_default()
+}
+
 /// The deployments with that id, the only one whose id begins so, or all those of the model of that
 /// name.
 async fn find(session: &Session, id: &str) -> Result<Vec<Object>> {
-    let of = |row: &Object| row["model_info"]["id"].as_str().unwrap_or_default().to_owned();
     let start = id.trim_end_matches("...");
     let rows = all(session).await?;
     let named = rows.iter().filter(|row| row["model_name"] == *id);
     let named: Vec<Object> = named.cloned().collect();
     let mut found: Vec<Object> =
-        rows.into_iter().filter(|row| of(row).starts_with(start)).collect();
-    if let Some(exact) = found.iter().position(|row| of(row) == id) {
+        rows.into_iter().filter(|row| id_of(row).starts_with(start)).collect();
+    if let Some(exact) = found.iter().position(|row| id_of(row) == id) {
         return Ok(vec![found.swap_remove(exact)]);
     }
     if named.is_empty() && found.len() > 1 {
@@ -217,15 +224,17 @@ async fn find(session: &Session, id: &str) -> Result<Vec<Object>> {
     }
 }
 
-/// The one deployment that is meant.
-async fn only(session: &Session, id: &str) -> Result<Object> {
+/// The one deployment that is meant, to do `verb` with it.
+async fn only(session: &Session, id: &str, verb: &str) -> Result<Object> {
     let mut found = find(session, id).await?;
     match found.len() {
         1 => Ok(found.remove(0)),
         several => {
             let ids: Vec<&str> =
                 found.iter().filter_map(|row| row["model_info"]["id"].as_str()).collect();
-            let message = format!("{several} deployments serve `{id}`: {}", ids.join(", "));
+            let commands = ids.iter().map(|id| format!("\n  dunlin model {verb} {}", plain(id)));
+            let commands: String = commands.collect();
+            let message = format!("{several} deployments serve `{id}`:{commands}");
             Err(Failure::usage(message, "name one of them by its id"))
         }
     }
@@ -272,7 +281,8 @@ async fn update(args: &UpdateArgs, session: &Session) -> Result {
         let help = "name a field, such as --param rpm=60";
         return Err(Failure::usage("there is nothing to change", help));
     }
-    let path = format!("/model/{}/update", segment(&args.id));
+    let row = only(session, &args.id, "update").await?;
+    let path = format!("/model/{}/update", segment(id_of(&row)));
     told(session, &session.patch(&path, &body).await?, "changed")
 }
 
@@ -283,14 +293,15 @@ fn params_are_empty(body: &Object) -> bool {
 
 async fn block(id: &str, blocked: bool, session: &Session) -> Result {
     let path = if blocked { "/model/block" } else { "/model/unblock" };
-    let body = Object::from_iter([("model_id".to_owned(), id.into())]);
+    let row = only(session, id, if blocked { "block" } else { "unblock" }).await?;
+    let body = Object::from_iter([("model_id".to_owned(), id_of(&row).into())]);
     let done = if blocked { "blocked" } else { "unblocked" };
     told(session, &session.post(path, &body).await?, done)
 }
 
 async fn delete(args: &DeleteArgs, session: &Session) -> Result {
-    let row = only(session, &args.id).await?;
-    let id = row["model_info"]["id"].as_str().unwrap_or_default().to_owned();
+    let row = only(session, &args.id, "delete").await?;
+    let id = id_of(&row).to_owned();
     let name = row["model_name"].as_str().unwrap_or_default().to_owned();
     let what = format!("delete deployment {id} of it");
     Deed { warning: "", what: &what, name: &name }.confirm(args.yes)?;

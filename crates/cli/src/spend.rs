@@ -32,9 +32,9 @@ pub struct SpendArgs {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(DAYS_KEPT)))]
     days: u32,
     /// From this day on, `YYYY-MM-DD`.
-    #[arg(long, value_name = "DAY", requires = "to")]
+    #[arg(long, value_name = "DAY")]
     from: Option<String>,
-    /// Up to and including this day.
+    /// Up to and including this day [default: today].
     #[arg(long, value_name = "DAY", requires = "from")]
     to: Option<String>,
     /// Only spend with this key: its alias, its hash or the key itself.
@@ -207,7 +207,12 @@ fn is_hash(name: &str) -> bool {
 
 pub(crate) async fn run(args: &SpendArgs, session: &Session) -> Result {
     let days = args.days.to_string();
-    let mut query = query(args, &days)?;
+    let today = match (&args.from, &args.to) {
+        (Some(_), None) => Some(today(session).await?),
+        (Some(_), Some(_)) | (None, _) => None,
+    };
+    let to = args.to.as_deref().or(today.as_deref());
+    let mut query = query(args, to, &days)?;
     let key = match &args.key {
         Some(name) => Some(key::hash(session, name).await?),
         None => None,
@@ -257,8 +262,19 @@ pub(crate) async fn run(args: &SpendArgs, session: &Session) -> Result {
     session.show("dunlin.spend/1", json, &table(head, &rows))
 }
 
+/// The day that it is at the node.
+async fn today(session: &Session) -> Result<String> {
+    let answer = session.get("/health/liveliness", &[]).await?;
+    let day = answer.at.as_deref().and_then(|at| at.split('T').next()).map(str::to_owned);
+    day.ok_or_else(|| answer.strange("it does not say what time it is"))
+}
+
 /// What is asked of the node.
-fn query<'a>(args: &'a SpendArgs, days: &'a str) -> Result<Vec<(&'static str, &'a str)>> {
+fn query<'a>(
+    args: &'a SpendArgs,
+    to: Option<&'a str>,
+    days: &'a str,
+) -> Result<Vec<(&'static str, &'a str)>> {
     let filters = [
         ("team_ids", &args.team),
         ("user_id", &args.user),
@@ -274,8 +290,8 @@ fn query<'a>(args: &'a SpendArgs, days: &'a str) -> Result<Vec<(&'static str, &'
             format!("the spend of one {} is grouped only by key and model", args.by.word());
         return Err(Failure::usage(message, "leave out --team, --user and --organization"));
     }
-    let span = match (&args.from, &args.to) {
-        (Some(from), Some(to)) => vec![("start_date", from.as_str()), ("end_date", to.as_str())],
+    let span = match (&args.from, to) {
+        (Some(from), Some(to)) => vec![("start_date", from.as_str()), ("end_date", to)],
         _ => vec![("last_days", days)],
     };
     Ok(span.into_iter().chain(given).collect())

@@ -2,17 +2,18 @@
 
 use axum::response::Response;
 use dunlin_admin_api::Row;
-use dunlin_state::{Command, Key};
+use dunlin_state::{Command, Key, Kind, State};
 use tracing::info;
 
 use super::{key_of, ok};
 use crate::Admin;
 use crate::error::Error;
+use crate::rights::caller::MASTER_USER;
 use crate::rights::key_rules::Named;
 use crate::routes::{Request, Routes, Who};
 use crate::rows::row::{View, put};
 use crate::terms::edit::{Decided, owners};
-use crate::terms::model_names::{Whose, in_terms};
+use crate::terms::model_names::{Whose, in_terms, put_warning};
 use crate::terms::new_key::NewKey;
 
 const PATH: &str = "/key/generate";
@@ -56,7 +57,18 @@ pub(super) async fn make(
     let mut sent = in_terms(&new.key.terms);
     sent.extend(new.key.aliases.values().map(|name| ("aliases", name.clone())));
     admin.put_warnings(&mut row, &asked.caller, &sent, whose);
+    if let Some(warning) = unknown_user(&view.state, &key) {
+        put_warning(&mut row, &warning);
+    }
     Ok(ok(&row))
+}
+
+/// A key may be made for a user who comes later, or whose name was mistyped.
+fn unknown_user(state: &State, key: &Key) -> Option<String> {
+    let user = key.user.as_deref().filter(|user| *user != MASTER_USER)?;
+    state.entity(Kind::User, user).is_none().then(|| {
+        format!("user `{user}` does not exist: no user's budget or limits bound this key yet")
+    })
 }
 
 /// The row with the key in clear.
@@ -70,7 +82,6 @@ pub(super) fn answer(view: &View, key: &Key, new: &NewKey) -> Row {
 
 #[cfg(test)]
 mod tests {
-    use dunlin_state::State;
     use dunlin_types::{KeyDigest, UnixMillis};
     use serde_json::json;
 
@@ -79,6 +90,16 @@ mod tests {
     use crate::request::body::Body;
     use crate::rights::caller::Caller;
     use crate::rows::row::tests::view_of;
+
+    #[test]
+    fn a_user_who_does_not_exist_is_named() {
+        let of = |user: Option<&str>| {
+            let key = Key { user: user.map(Into::into), ..Key::default() };
+            unknown_user(&State::new(), &key)
+        };
+        assert!(of(Some("nosuch")).is_some_and(|said| said.contains("`nosuch` does not exist")));
+        assert_eq!((of(None), of(Some(MASTER_USER))), (None, None));
+    }
 
     #[test]
     fn a_key_is_made_of_its_request_and_answered_with_every_field() {

@@ -134,11 +134,30 @@ impl Row {
             ("spend", dollars(row.spend)),
             ("node", node.clone()),
         ];
-        facts.iter().map(|(name, value)| format!("{name:8}  {}\n", plain(value))).collect()
+        facts.iter().map(|(name, value)| format!("{name:8}  {}\n", folded(value))).collect()
     }
+}
+
+/// A text of several lines stands in its column.
+fn folded(text: &str) -> String {
+    text.lines()
+        .map(|line| plain(&line.replace('\t', " ")))
+        .collect::<Vec<_>>()
+        .join("\n          ")
 }
 
 /// The rows under a head.
 pub(super) fn lines(rows: &[Row]) -> String {
     table(HEAD, &rows.iter().map(Row::cells).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_one_text_stand_in_its_column() {
+        assert_eq!(folded("500: a\n\tb\u{1b}[2J"), "500: a\n           b\u{fffd}[2J");
+        assert_eq!(folded("-"), "-");
+    }
 }
