@@ -25,14 +25,17 @@ const KINDS: &[Kind] = &[Kind::CacheWrite, Kind::CacheWrite1h, Kind::InputImage,
 /// Whose requests may name others that answer.
 const OPENROUTER: &str = "openrouter";
 
-/// The models by which its provider answers in `group` where the one that is asked declines. In another
-/// dialect nobody does.
-fn fallbacks<'c>(chat: &'c ChatRequest, group: &Group) -> impl Iterator<Item = &'c ToolModel> {
+/// The models by which the provider of one of these answers where the one that is asked declines. In
+/// another dialect nobody does.
+fn fallbacks<'c>(
+    chat: &'c ChatRequest,
+    to: &[Arc<Deployment>],
+) -> impl Iterator<Item = &'c ToolModel> {
     let passes = |by: &Arc<Deployment>| {
         find(&by.provider).is_some_and(|provider| provider.passes(chat, &by.target))
     };
     let all = || chat.tool_models().fallbacks();
-    let is_passed = all().next().is_some() && group.deployments.iter().any(passes);
+    let is_passed = all().next().is_some() && to.iter().any(passes);
     all().filter(move |_| is_passed)
 }
 
@@ -47,7 +50,7 @@ pub(crate) fn leave_fallbacks(
         return;
     }
     let group = group(catalog, access, chat.model());
-    if group.is_ok_and(|group| fallbacks(chat, &group).next().is_some()) {
+    if group.is_ok_and(|group| fallbacks(chat, &group.deployments).next().is_some()) {
         extras.fallbacks = None;
     }
 }
@@ -75,7 +78,7 @@ pub(crate) fn served_with(
     if !tools.is_empty() {
         let providers: Vec<&str> = group.deployments.iter().map(|by| &*by.provider).collect();
         let others = tools.others().filter(|_| providers.contains(&OPENROUTER));
-        let others = others.chain(fallbacks(chat, group).map(|one| &*one.model));
+        let others = others.chain(fallbacks(chat, &group.deployments).map(|one| &*one.model));
         take_in(catalog, access, &providers, tools.names().chain(others), &mut served)?;
     }
     Ok(served)
@@ -105,7 +108,7 @@ pub(crate) fn bounds(proxy: &Proxy, chat: &ChatRequest, to: &[Arc<Deployment>]) 
         likely: chat.prompt_estimate(),
         most: hold::most_prompt_of(chat, to),
         output: chat.max_output().unwrap_or(longest),
-        falls_back: fallbacks(chat, group).next().is_some(),
+        falls_back: fallbacks(chat, to).next().is_some(),
     };
     let prices = |model: &str| {
         let each = to.iter();
