@@ -38,6 +38,15 @@ fn message() -> Value {
              "output_tokens": 1612}]}})
 }
 
+/// An SVG: 5 tokens of a prompt and 100 of its picture, and what was used to write it.
+fn picture() -> Value {
+    json!({"created": 1, "data": [{"b64_json": "AAAA"}],
+        "usage": {"input_tokens": 5, "output_tokens": 100, "total_tokens": 105,
+            "input_tokens_details": {"text_tokens": 5, "image_tokens": 0}},
+        "svg_usage": {"model": "author-up", "input_tokens": 30, "output_tokens": 2_000,
+            "reasoning_tokens": 900, "total_tokens": 2_030}})
+}
+
 fn chat() -> Value {
     json!({"id": "c", "object": "chat.completion", "created": 1, "model": "routes-up",
         "choices": [{"index": 0, "finish_reason": "stop",
@@ -76,8 +85,8 @@ fn streamed_message() -> String {
 
 struct World {
     setup: Setup,
-    /// Responses whole and streamed, messages whole and streamed, and a chat.
-    upstreams: [Scripted; 5],
+    /// Responses whole and streamed, messages whole and streamed, a chat, and a picture.
+    upstreams: [Scripted; 6],
 }
 
 fn row(name: &str, upstream: &str, base: &str, rates: &[(&str, &str)]) -> String {
@@ -98,6 +107,7 @@ async fn start() -> anyhow::Result<World> {
         Scripted::start(JSON, vec![message().to_string()]).await?,
         Scripted::start(SSE, vec![streamed_message()]).await?,
         Scripted::start(JSON, vec![chat().to_string()]).await?,
+        Scripted::start(JSON, vec![picture().to_string()]).await?,
     ];
     let own = [("input_cost_per_token", "1.0e-6"), ("output_cost_per_token", "3.0e-6")];
     let painter = [
@@ -116,6 +126,8 @@ async fn start() -> anyhow::Result<World> {
         row("asks", "anthropic/asks-up", &root(2), &own),
         row("asks-stream", "anthropic/asks-stream-up", &root(3), &own),
         row("opus", "anthropic/opus-up", &root(2), &opus),
+        row("pictures", "openai/gpt-image-1", &of(5), &painter),
+        row("author", "openai/author-up", &of(5), &opus),
         row("routes", "openrouter/routes-up", &of(4), &own),
         row("gone", "openrouter/gone-up", "http://127.0.0.1:9/v1", &own),
         "router_settings:\n  num_retries: 0\n".to_owned(),
@@ -247,7 +259,7 @@ async fn whom_anthropic_falls_back_on_must_be_allowed() -> anyhow::Result<()> {
 async fn fallbacks_that_are_not_anthropics_are_ours() -> anyhow::Result<()> {
     let world = start().await?;
     let key = world.setup.make_key(0, json!({"models": ["asks", "routes", "gone"]})).await?;
-    let [.., claude, _, routes] = &world.upstreams;
+    let [.., claude, _, routes, _] = &world.upstreams;
     for (model, fallbacks, by) in [
         ("asks", json!(["routes"]), claude),
         ("asks", json!([{"model": "routes", "temperature": 0}]), claude),
@@ -268,6 +280,27 @@ async fn fallbacks_that_are_not_anthropics_are_ours() -> anyhow::Result<()> {
         "messages": [{"role": "user", "content": "hi"}]});
     let reply = send(&world, &key, "/v1/messages", &named).await?;
     assert_eq!(reply.status, 403, "{}", reply.body);
+    Ok(())
+}
+
+/// A picture that is written as SVG costs what its author does, who must be allowed.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_writes_a_picture_as_svg_is_charged_and_must_be_allowed() -> anyhow::Result<()> {
+    const COST: u64 = 5 * 5_000 + 100 * 40_000 + 30 * 5_000 + 2_000 * 25_000;
+    let world = start().await?;
+    let path = "/v1/images/generations";
+    let body = json!({"model": "pictures", "prompt": "p", "output_format": "svg",
+        "svg": {"model": "author-up"}});
+    let narrow = world.setup.make_key(0, json!({"models": ["pictures"]})).await?;
+    let reply = send(&world, &narrow, path, &body).await?;
+    assert_eq!(reply.status, 403, "{}", reply.body);
+    let key = world.setup.make_key(0, json!({"models": ["pictures", "author"]})).await?;
+    let reply = send(&world, &key, path, &body).await?;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let charged = async || spent(&world, &key).await == Some(COST);
+    if wait_until("the author is charged", SOON, charged).await.is_err() {
+        panic!("{:?}, not {COST}", spent(&world, &key).await);
+    }
     Ok(())
 }
 
