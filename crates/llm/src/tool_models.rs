@@ -39,6 +39,8 @@ const TOKENS_OF_ADVICE: u64 = 2_048;
 /// Words of such tools, and what letters can be written as instead.
 static WORDS: [Word; 3] =
     [Word::new(b"image_generation"), Word::new(b"advisor"), Word::new(b"\\u")];
+/// Where an item of a response's input brings tools along.
+static ADDITIONAL: Word = Word::new(b"additional_tools");
 /// Where Anthropic's model is to make a conversation short before it answers.
 static COMPACTS: Word = Word::new(b"\"compact_");
 const COMPACTION: ToolModel = ToolModel {
@@ -126,6 +128,7 @@ impl ToolModels {
     pub(crate) fn take(&mut self, name: &str, value: &str) {
         match name {
             "tools" => self.all.extend(models(value)),
+            "input" if ADDITIONAL.is_in(value.as_bytes()) => self.all.extend(additional(value)),
             "context_management" if COMPACTS.is_in(value.as_bytes()) => self.all.push(COMPACTION),
             "fallbacks" => self.fallbacks.extend(fallbacks(value)),
             "svg" => {
@@ -195,7 +198,19 @@ fn models(tools: &str) -> Vec<ToolModel> {
     }
     // Of what is said twice the last holds, as it does for those who read it.
     let tools = serde_json::from_str::<Vec<Value>>(tools).unwrap_or_default();
-    tools.iter().flat_map(|tool| [author(tool), model(tool)]).flatten().collect()
+    tools.iter().flat_map(of_tool).collect()
+}
+
+fn of_tool(tool: &Value) -> impl Iterator<Item = ToolModel> + use<> {
+    [author(tool), model(tool)].into_iter().flatten()
+}
+
+/// Those of the tools that items of a response's input bring along.
+fn additional(input: &str) -> Vec<ToolModel> {
+    let items = serde_json::from_str::<Vec<Value>>(input).unwrap_or_default();
+    let bring = items.iter().filter(|item| item["type"] == "additional_tools");
+    let tools = bring.filter_map(|item| item["tools"].as_array()).flatten();
+    tools.flat_map(of_tool).collect()
 }
 
 /// Who writes what the tool for pictures drew as SVG: the model that is asked, where none is named.
@@ -299,6 +314,16 @@ pub(crate) fn searched(tool_usage: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tools_that_the_input_brings_along_are_read_as_well() {
+        let mut read = ToolModels::default();
+        read.take(
+            "input",
+            r#"["a", {"type": "additional_tools", "tools": [{"type": "image_generation", "model": "p"}]}]"#,
+        );
+        assert_eq!(read.names().collect::<Vec<_>>(), ["p"]);
+    }
 
     fn read(tools: &str, calls: Option<&str>) -> ToolModels {
         let mut read = ToolModels::default();

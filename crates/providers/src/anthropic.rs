@@ -205,12 +205,12 @@ impl Provider for Anthropic {
     }
 }
 
-/// Sends on what a client of Anthropic's asks for beyond the common, to whoever speaks its dialect.
-pub(crate) fn pass_betas(
+/// Sends on what a client of Anthropic's asks for beyond the common, as far as Vertex AI knows it.
+pub(crate) fn pass_vertex_betas(
     call: &mut Request<Bytes>,
     request: &ChatRequest,
 ) -> Result<(), EncodeError> {
-    betas::add(call, betas::passed(request))
+    betas::add(call, betas::known_at_vertex(request))
 }
 
 /// Users give the server's root, its `/v1`, or the whole address.

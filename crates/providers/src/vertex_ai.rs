@@ -9,7 +9,7 @@ use dunlin_llm::{ChatReply, ChatRequest, Dialect, Endpoint, Target, edit};
 use dunlin_types::{Credential, UnixMillis};
 use http::{Request, StatusCode};
 
-use crate::anthropic::{AnthropicStream, pass_betas};
+use crate::anthropic::{AnthropicStream, pass_vertex_betas};
 use crate::encode::{EncodeError, post_without_credential};
 use crate::gemini::authorize;
 use crate::google::{self, Generation, GoogleStream, escaped};
@@ -251,7 +251,7 @@ impl Provider for VertexAi {
         };
         let mut call = post_without_credential(self.address(to, verb)?, body, to)?;
         if Publisher::of(&to.model) == Publisher::Anthropic && asked == Endpoint::Messages {
-            pass_betas(&mut call, request)?;
+            pass_vertex_betas(&mut call, request)?;
         }
         authorize(&mut call, credential)?;
         Ok(call)

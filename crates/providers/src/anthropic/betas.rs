@@ -43,6 +43,47 @@ const KNOWN: &[&str] = &[
     "web-fetch-2025-09-10",
 ];
 
+/// Sorted. Those that Vertex AI takes, which answers 400 to all others, as LiteLLM 1.110.2 lists them.
+const VERTEX: &[&str] = &[
+    "afk-mode-2026-01-31",
+    "claude-code-20250219",
+    "compact-2026-01-12",
+    "computer-use-2025-01-24",
+    "computer-use-2025-11-24",
+    "context-1m-2025-08-07",
+    "context-management-2025-06-27",
+    "dangerous-tool-use-2026-09-03",
+    "effort-2025-11-24",
+    "fallback-credit-2026-06-01",
+    "fallback-credit-2026-07-01",
+    "fine-grained-tool-streaming-2025-05-14",
+    "inline-tools-2026-09-15",
+    "interleaved-thinking-2025-05-14",
+    "mid-conversation-output-config-2026-07-01",
+    "mid-conversation-system-clear-at-2026-08-21",
+    "mid-conversation-tool-changes-2026-07-01",
+    "model-context-window-exceeded-2025-08-26",
+    "output-128k-2025-02-19",
+    "pdfs-2024-09-25",
+    "per-turn-control-2026-07-01",
+    "server-side-fallback-2026-06-01",
+    "structured-outputs-2025-11-13",
+    "structured-outputs-2025-12-15",
+    "task-budgets-2026-03-13",
+    "thinking-binding-controls-2026-08-01",
+    "thinking-display-updates-2026-08-18",
+    "thinking-token-count-2026-05-13",
+    "token-counting-2024-11-01",
+    "token-efficient-tools-2025-02-19",
+    "tool-examples-2025-10-29",
+    TOOL_SEARCH,
+    "web-search-2025-03-05",
+];
+
+/// What Vertex AI knows by another name.
+const TOOLS: &str = "advanced-tool-use-2025-11-20";
+const TOOL_SEARCH: &str = "tool-search-tool-2025-10-19";
+
 const FILES: &str = "files-api-2025-04-14";
 
 /// Body fields that need a beta.
@@ -57,10 +98,22 @@ pub(super) fn passed(request: &ChatRequest) -> Vec<HeaderValue> {
     request.headers().get_all(BETA).iter().cloned().collect()
 }
 
+/// Of the client's own those that Vertex AI takes.
+pub(super) fn known_at_vertex(request: &ChatRequest) -> Vec<HeaderValue> {
+    let asked = asked(request).map(|name| if name == TOOLS { TOOL_SEARCH } else { name });
+    let asked: Vec<&str> = asked.collect();
+    let known = VERTEX.iter().filter(|known| asked.contains(*known));
+    known.map(|name| HeaderValue::from_static(name)).collect()
+}
+
+fn asked(request: &ChatRequest) -> impl Iterator<Item = &str> {
+    let values = request.headers().get_all(BETA).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim)
+}
+
 /// Of the client's those that are known, and those without which the chat would be refused.
 pub(super) fn known_or_needed(request: &ChatRequest, chat: &Chat) -> Vec<HeaderValue> {
-    let values = request.headers().get_all(BETA).iter().filter_map(|value| value.to_str().ok());
-    let asked: Vec<&str> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
+    let asked: Vec<&str> = asked(request).collect();
     let known = KNOWN.iter().copied();
     let mut names: Vec<&'static str> = known.filter(|known| asked.contains(known)).collect();
     let said = |field: &str| chat.other.iter().chain(&chat.extra).any(|(name, _)| name == field);
@@ -79,14 +132,16 @@ pub(super) fn known_or_needed(request: &ChatRequest, chat: &Chat) -> Vec<HeaderV
 /// The client's that nobody at `to` is told of, a few and each as far as it can be a name.
 #[must_use]
 pub fn left_out(provider: &dyn Provider, request: &ChatRequest, to: &Target) -> Vec<String> {
-    let values = request.headers().get_all(BETA).iter().filter_map(|value| value.to_str().ok());
-    let asked = values.flat_map(|value| value.split(',')).map(str::trim);
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let asked = asked.filter(|name| !name.is_empty() && name.bytes().all(is_plain));
+    let asked = asked(request).filter(|name| !name.is_empty() && name.bytes().all(is_plain));
     let speaks = provider.dialect(to) == Some(Dialect::Anthropic);
-    // Who is passed a message is passed them all; a chat, those that are known.
+    // Who is passed a message is passed them all, but for Vertex AI; a chat, those that are known.
     let passes = speaks && provider.passes(request, to);
-    let knows = |name: &str| passes || provider.id() == "anthropic" && KNOWN.contains(&name);
+    let knows = |name: &str| match provider.id() {
+        "vertex_ai" => passes && (name == TOOLS || VERTEX.contains(&name)),
+        "anthropic" => passes || KNOWN.contains(&name),
+        _ => passes,
+    };
     let lost = asked.filter(|name| !knows(name)).take(MAX_TOLD);
     lost.map(|name| name.chars().take(MAX_NAME).collect()).collect()
 }
@@ -135,7 +190,7 @@ mod tests {
         for (id, endpoint, lost) in [
             ("anthropic", messages, &[][..]),
             ("anthropic", chat, &["new-1"]),
-            ("vertex_ai", messages, &[]),
+            ("vertex_ai", messages, &["new-1"]),
             ("vertex_ai", chat, &["effort-2025-11-24", "new-1"]),
             ("bedrock", messages, &["effort-2025-11-24", "new-1"]),
             ("hosted_vllm", messages, &["effort-2025-11-24", "new-1"]),
@@ -148,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_sorted() {
-        assert!(KNOWN.is_sorted());
+    fn the_tables_are_sorted() {
+        assert!(KNOWN.is_sorted() && VERTEX.is_sorted());
     }
 }
