@@ -250,7 +250,10 @@ fn lost_params(chat: &Chat, dialect: Option<Dialect>) -> Vec<String> {
             let is_said = |name: &&str| said(chat, name).is_some_and(|value| value.text() != "[]");
             lost.into_iter().filter(is_said).map(str::to_owned).collect()
         }
-        Dialect::Responses if dialect != Some(Dialect::OpenAi) => {
+        // A guard, which a provider that does not know it would pass over.
+        Dialect::OpenAi | Dialect::Responses
+            if !matches!(dialect, Some(Dialect::OpenAi | Dialect::Responses)) =>
+        {
             said(chat, "moderation").map(|_| "moderation".to_owned()).into_iter().collect()
         }
         // What a provider has of these is compared with what is said.

@@ -430,6 +430,9 @@ fn a_guard_that_only_openai_has_is_refused_rather_than_left_out() {
         ("anthropic", CLAUDE, Endpoint::Responses),
         ("anthropic", CLAUDE, Endpoint::ChatCompletions),
         ("bedrock", CLAUDE_ON_BEDROCK, Endpoint::Responses),
+        ("bedrock", CLAUDE_ON_BEDROCK, Endpoint::ChatCompletions),
+        ("ollama", "llama3.2", Endpoint::ChatCompletions),
+        ("cohere", "command-a-03-2025", Endpoint::ChatCompletions),
     ] {
         let refused = sent(provider, model, client, &guarded).unwrap_err().to_string();
         assert!(refused.contains("['moderation']"), "{provider}: {refused}");
