@@ -26,8 +26,8 @@ pub fn context(media: Media, tier: Option<Tier>, by_picture: bool) -> Context {
     Context { service: service(tier), units }
 }
 
-/// Whether a provider tells what each answer cost, tools included: that goes before what is published of
-/// its prices.
+/// Whether a provider tells what each answer cost, tools included: that goes before what is published
+/// of its prices.
 #[must_use]
 pub fn tells_costs(provider: &str) -> bool {
     matches!(provider, "openrouter" | "perplexity" | "xai")

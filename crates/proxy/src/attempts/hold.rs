@@ -123,8 +123,8 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
-    /// So many bytes for a model of that name, which takes no more than `longest`, if that is known, and
-    /// answers as that `bound` says.
+    /// So many bytes for a model of that name, which takes no more than `longest`, if that is known,
+    /// and answers as that `bound` says.
     pub(crate) fn to(
         (model, longest): (&str, Option<Tokens>),
         bytes: u64,
