@@ -618,8 +618,9 @@ async fn long_server(bytes: usize) -> String {
                 count += socket.read(&mut seen[count..]).await.expect("a request");
             }
             let body = format!("{{\"id\":\"{}\"}}", "x".repeat(bytes));
-            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length:";
-            let answer = format!("{head} {}\r\n\r\n{body}", body.len());
+            // It answers once, and says so: else the next call may come before it has hung up.
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
+            let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
             // Who has seen enough hangs up.
             let _sent = socket.write_all(answer.as_bytes()).await;
         }
