@@ -9,7 +9,7 @@ use std::fmt;
 use dunlin_types::Tokens;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::uses::Uses;
+use crate::uses::{self, Uses};
 
 /// What a body does not show of its prompt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -129,22 +129,9 @@ const MEMBERS: &[(&str, Sign)] = &[
     ("web_search_options", Sign::Adds),
 ];
 
-/// How the kinds begin of parts that the provider holds, and of tools whose findings it reads.
-const KINDS: &[&str] = &[
-    "advisor_",
-    "code_execution",
-    "code_interpreter",
-    "container_",
-    "file_search",
-    "image_generation",
-    "item_reference",
-    "mcp",
-    "openrouter:",
-    "tool_search",
-    "web_fetch",
-    "web_search",
-    "x_search",
-];
+/// How the kinds begin of parts that the provider holds. Its tools, whose findings it reads, are those
+/// that it uses.
+const HELD: &[&str] = &["container_", "item_reference"];
 
 /// Tools that only read what is in the body, and what they made themselves.
 const KINDS_OF_OWN: &[&str] = &["image_generation", "tool_search"];
@@ -213,7 +200,7 @@ impl Unseen {
     }
 
     fn kind(&mut self, kind: &str) {
-        if !KINDS.iter().any(|begin| kind.starts_with(begin)) {
+        if !kinds().any(|begin| kind.starts_with(begin)) {
             return;
         }
         self.uses.all = u64::MAX;
@@ -251,8 +238,13 @@ fn may_have_any(body: &[u8]) -> bool {
                 | Sign::Picture => true,
             };
             tells && is_word(rest, name)
-        }) || KINDS.iter().any(|kind| rest.starts_with(kind.as_bytes())) && is_kind(&body[..at])
+        }) || kinds().any(|kind| rest.starts_with(kind.as_bytes())) && is_kind(&body[..at])
     })
+}
+
+/// How the kinds begin of whatever adds to a prompt.
+fn kinds() -> impl Iterator<Item = &'static str> {
+    HELD.iter().chain(uses::KINDS).copied()
 }
 
 fn is_word(rest: &[u8], word: &str) -> bool {

@@ -9,7 +9,7 @@ use serde_json::Value;
 pub(crate) const TOKENS_A_CALL: u64 = 16;
 
 /// How the kinds begin of tools behind whose uses the model goes on.
-const KINDS: &[&str] = &[
+pub(crate) const KINDS: &[&str] = &[
     "advisor_",
     "code_execution",
     "code_interpreter",

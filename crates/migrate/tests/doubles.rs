@@ -1,22 +1,12 @@
 //! What stands in a dump twice, or where it cannot be read, is told by its line.
 
-use dunlin_ledger::Calendar;
-use dunlin_migrate::{Dump, Options, Outcome, plan};
-use dunlin_types::UnixMillis;
+mod planned;
+
+use dunlin_migrate::Outcome;
+use planned::planned;
 
 /// What becomes of the rows of tables in CSV, by the line of their table.
 fn outcomes(tables: &[(&str, &str)]) -> Vec<String> {
-    let mut dump = Dump::new();
-    for (table, text) in tables {
-        let mut reader = dump.csv(table, table);
-        for line in text.lines() {
-            reader.line(line.as_bytes()).expect("CSV");
-        }
-        reader.end().expect("a whole table");
-    }
-    let (now, calendar) = (UnixMillis(0), Calendar::default());
-    let options = Options { now, calendar, salt: None, master: None, drop_guards: false };
-    let planned = plan(&dump, &options);
     let told = |outcome: &Outcome| match outcome {
         Outcome::Kept => "kept".to_owned(),
         Outcome::Needless(why) => format!("needless: {why}"),
@@ -27,7 +17,7 @@ fn outcomes(tables: &[(&str, &str)]) -> Vec<String> {
             format!("unsupported: {}: {}", findings[0].field, findings[0].reason)
         }
     };
-    planned
+    planned(tables)
         .items
         .iter()
         .map(|item| format!("{} {}", item.place.line, told(&item.outcome)))

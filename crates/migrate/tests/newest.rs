@@ -1,22 +1,10 @@
 //! LiteLLM's newest columns: a guard in one of them moves, or its row is named.
 
-use dunlin_ledger::Calendar;
-use dunlin_migrate::{Dump, Options, Outcome, Plan, Way, plan};
-use dunlin_types::UnixMillis;
-use serde_json::{Value, json};
+mod planned;
 
-fn planned(tables: &[(&str, &str)]) -> Plan {
-    let mut dump = Dump::new();
-    for (table, text) in tables {
-        let mut reader = dump.csv(table, table);
-        for line in text.lines() {
-            reader.line(line.as_bytes()).expect("CSV");
-        }
-        reader.end().expect("a whole table");
-    }
-    let (now, calendar) = (UnixMillis(0), Calendar::default());
-    plan(&dump, &Options { now, calendar, salt: None, master: None, drop_guards: false })
-}
+use dunlin_migrate::{Outcome, Plan, Way};
+use planned::planned;
+use serde_json::{Value, json};
 
 /// The fields of a row that moves, and in which of them it changes.
 fn moved(plan: &Plan, object: &str) -> (Value, Vec<String>) {
